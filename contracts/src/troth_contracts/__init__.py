@@ -1,0 +1,1 @@
+"""Types, topics and codec of everything Troth puts on Kafka."""

@@ -1,0 +1,1 @@
+"""What every Troth service needs once and no domain knows."""

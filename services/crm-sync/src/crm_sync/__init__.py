@@ -1,0 +1,1 @@
+"""Streams Salesforce opportunities into Kafka."""

@@ -1,0 +1,1 @@
+"""Streams Jira issues and sprint events into Kafka."""

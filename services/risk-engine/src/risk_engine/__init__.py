@@ -1,0 +1,1 @@
+"""Joins deals with sprints and alerts both sides."""
