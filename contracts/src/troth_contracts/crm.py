@@ -1,0 +1,132 @@
+"""What crm-sync publishes: whole deals, and the reference data they are joined with when read."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+
+from troth_contracts.values import Contract, Money
+
+
+class LineItem(Contract):
+    """One product on a deal (OpportunityLineItem)."""
+
+    id: str
+    product_id: str | None = None
+    quantity: Decimal | None = None
+    total_price: Money | None = None
+    service_date: date | None = None
+    description: str | None = None
+
+
+class DealRole(Contract):
+    """A person on the deal: a team member (has ``user_id``) or a customer contact (has ``contact_id``)."""
+
+    id: str
+    role: str | None = None
+    user_id: str | None = None
+    contact_id: str | None = None
+    is_primary: bool = False
+
+
+class DealStep(Contract):
+    """One row of OpportunityHistory: the deal's values from ``at`` (UTC) on."""
+
+    at: datetime
+    stage: str | None = None
+    probability: Decimal | None = None
+    """Percent, 0 to 100."""
+    forecast_category: str | None = None
+    amount: Decimal | None = None
+    close_date: date | None = None
+
+
+class Deal(Contract):
+    """The whole deal as one document. Owner, stage and product details are joined from ``crm.reference``."""
+
+    org_id: str
+    id: str
+    """18-character Opportunity id."""
+    name: str
+    owner_id: str | None = None
+    account_id: str | None = None
+    account_name: str | None = None
+    stage_name: str | None = None
+    is_closed: bool = False
+    is_won: bool = False
+    probability: Decimal | None = None
+    """Percent, 0 to 100."""
+    forecast_category: str | None = None
+    amount: Money | None = None
+    close_date: date | None = None
+    created_at: datetime | None = None
+    source_modified_at: datetime | None = None
+    """The record's own SystemModstamp; a field, not the version."""
+    next_step: str | None = None
+    description: str | None = None
+    line_items: tuple[LineItem, ...] = ()
+    roles: tuple[DealRole, ...] = ()
+    history: tuple[DealStep, ...] = ()
+    """Oldest first."""
+    custom: dict[str, str] = {}
+    """Custom fields by API name, as text; empty ones are left out. Dates are ``YYYY-MM-DD``."""
+
+    @property
+    def key(self) -> str:
+        """Kafka key: ``<org>:<opportunity id>``."""
+        return f"{self.org_id}:{self.id}"
+
+
+class Stage(Contract, tag="stage"):
+    """An OpportunityStage: what a stage name means today."""
+
+    org_id: str
+    id: str
+    api_name: str
+    label: str
+    is_closed: bool
+    is_won: bool
+    is_active: bool = True
+    default_probability: Decimal | None = None
+    forecast_category: str | None = None
+
+
+class CurrencyRate(Contract, tag="currency"):
+    """A CurrencyType: ``rate`` units of it make one unit of the corporate currency."""
+
+    org_id: str
+    id: str
+    code: str
+    rate: Decimal
+    is_corporate: bool = False
+
+
+class CrmUser(Contract, tag="user"):
+    """A Salesforce user, as owner of deals."""
+
+    org_id: str
+    id: str
+    name: str
+    email: str | None = None
+    is_active: bool = True
+
+
+class Product(Contract, tag="product"):
+    """A Product2."""
+
+    org_id: str
+    id: str
+    name: str
+    code: str | None = None
+    family: str | None = None
+    is_active: bool = True
+
+
+Reference = Stage | CurrencyRate | CrmUser | Product
+"""Content of ``crm.reference``; told apart by the field ``type``."""
+
+
+def reference_key(reference: Reference) -> str:
+    """Kafka key: ``<org>:<kind>:<id>``."""
+    kind = reference.__struct_config__.tag
+    return f"{reference.org_id}:{kind}:{reference.id}"

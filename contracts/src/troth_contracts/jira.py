@@ -1,0 +1,230 @@
+"""What jira-sync publishes: issues, sprints, boards and versions as they are, and what happened to them."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Literal
+
+from troth_contracts.values import Contract
+
+SprintState = Literal["future", "active", "closed"]
+SprintEffect = Literal[
+    "started",
+    "closed",
+    "scope_added",
+    "scope_removed",
+    "estimate_changed",
+    "issue_done",
+    "issue_reopened",
+]
+
+
+class IssueLink(Contract):
+    """A link between two issues, told from this issue's side."""
+
+    type: str
+    direction: Literal["inward", "outward"]
+    issue_id: str
+    issue_key: str | None = None
+
+
+class CrmReference(Contract):
+    """A CRM record found on an issue, with the place it was found."""
+
+    place: str
+    value: str
+
+
+class Issue(Contract):
+    """The whole issue as planning sees it. Identity is the numeric id; keys move."""
+
+    site_id: str
+    id: str
+    issue_key: str
+    project_id: str
+    project_key: str
+    type_name: str
+    status_id: str
+    status_category: str
+    """Jira's own: new, indeterminate, done or undefined. Board-done is joined from ``jira.boards``."""
+    summary: str
+    former_keys: tuple[str, ...] = ()
+    is_subtask: bool = False
+    status_name: str | None = None
+    estimate: Decimal | None = None
+    """In the unit of ``estimate_field``; None when nobody estimated."""
+    estimate_field: str | None = None
+    parent_id: str | None = None
+    sprint_ids: tuple[str, ...] = ()
+    """Every sprint the issue is or was in, oldest first."""
+    fix_version_ids: tuple[str, ...] = ()
+    due_date: date | None = None
+    rank: str | None = None
+    links: tuple[IssueLink, ...] = ()
+    labels: tuple[str, ...] = ()
+    description: str | None = None
+    creator_id: str | None = None
+    assignee_id: str | None = None
+    assignee_name: str | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    resolved_at: datetime | None = None
+    crm_references: tuple[CrmReference, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Kafka key: ``<site>:<issue id>``."""
+        return f"{self.site_id}:{self.id}"
+
+
+class IssueEvent(Contract):
+    """One planning-relevant changelog item. Identity: (history id, item index)."""
+
+    site_id: str
+    issue_id: str
+    issue_key: str
+    history_id: str
+    item_index: int
+    field: str
+    """Normalised: sprint, status, estimate, version, due_date, assignee, summary, description, parent, key."""
+    at: datetime
+    field_id: str | None = None
+    actor_id: str | None = None
+    from_value: str | None = None
+    from_text: str | None = None
+    to_value: str | None = None
+    to_text: str | None = None
+
+    @property
+    def key(self) -> str:
+        """Kafka key: the issue's."""
+        return f"{self.site_id}:{self.issue_id}"
+
+    @property
+    def event_id(self) -> str:
+        """Deterministic CloudEvents id."""
+        return f"{self.key}:{self.history_id}:{self.item_index}"
+
+
+class SprintIssue(Contract):
+    """An issue's part in a sprint figure."""
+
+    issue_id: str
+    points: Decimal
+
+
+class SprintFigures(Contract):
+    """A frozen sum over a sprint's issues (unit: the board's estimate)."""
+
+    points: Decimal
+    issue_count: int
+    issues: tuple[SprintIssue, ...] = ()
+
+
+class Sprint(Contract):
+    """A sprint with what was committed at its start and completed at its close."""
+
+    site_id: str
+    id: str
+    name: str
+    state: SprintState
+    origin_board_id: str | None = None
+    board_ids: tuple[str, ...] = ()
+    """Boards that list it; membership is not identity."""
+    goal: str | None = None
+    planned_start_at: datetime | None = None
+    planned_end_at: datetime | None = None
+    activated_at: datetime | None = None
+    completed_at: datetime | None = None
+    commitment: SprintFigures | None = None
+    """Estimates at the start of what was in the sprint at the start."""
+    added: SprintFigures | None = None
+    removed: SprintFigures | None = None
+    result: SprintFigures | None = None
+    """Estimates at the close of what was done at the close."""
+    provisional: bool = True
+
+    @property
+    def key(self) -> str:
+        """Kafka key: ``<site>:<sprint id>``."""
+        return f"{self.site_id}:{self.id}"
+
+
+class SprintEvent(Contract):
+    """Something that happened to a sprint: it started, closed, or its scope changed."""
+
+    site_id: str
+    sprint_id: str
+    effect: SprintEffect
+    at: datetime
+    issue_id: str | None = None
+    issue_key: str | None = None
+    points: Decimal | None = None
+    points_before: Decimal | None = None
+    actor_id: str | None = None
+    history_id: str | None = None
+    item_index: int | None = None
+    in_active_sprint: bool = False
+
+    @property
+    def key(self) -> str:
+        """Kafka key: the sprint's."""
+        return f"{self.site_id}:{self.sprint_id}"
+
+    @property
+    def event_id(self) -> str:
+        """Deterministic: history id, item, sprint and effect; ``created:`` when no history item exists."""
+        if self.history_id is not None:
+            return f"{self.site_id}:{self.history_id}:{self.item_index}:{self.sprint_id}:{self.effect}"
+        if self.issue_id is not None:
+            return f"{self.site_id}:created:{self.issue_id}:{self.sprint_id}"
+        return f"{self.site_id}:{self.sprint_id}:{self.effect}:{int(self.at.timestamp() * 1000)}"
+
+
+class BoardColumn(Contract):
+    """A column of a board with the statuses mapped to it."""
+
+    name: str
+    status_ids: tuple[str, ...] = ()
+
+
+class Board(Contract):
+    """A board, which is how Jira knows a team."""
+
+    site_id: str
+    id: str
+    name: str
+    type: str
+    project_ids: tuple[str, ...] = ()
+    project_keys: tuple[str, ...] = ()
+    columns: tuple[BoardColumn, ...] = ()
+    estimation_field: str | None = None
+
+    @property
+    def key(self) -> str:
+        """Kafka key: ``<site>:<board id>``."""
+        return f"{self.site_id}:{self.id}"
+
+    @property
+    def done_status_ids(self) -> tuple[str, ...]:
+        """Statuses of the last column that has any: what the board treats as done."""
+        mapped = [column.status_ids for column in self.columns if column.status_ids]
+        return mapped[-1] if mapped else ()
+
+
+class Version(Contract):
+    """A version (release) of a project."""
+
+    site_id: str
+    id: str
+    project_id: str
+    name: str
+    released: bool = False
+    archived: bool = False
+    release_date: date | None = None
+
+    @property
+    def key(self) -> str:
+        """Kafka key: ``<site>:<version id>``."""
+        return f"{self.site_id}:{self.id}"

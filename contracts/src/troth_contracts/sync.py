@@ -1,0 +1,41 @@
+"""What a sync service says of itself: how far it has read, and whether that is complete and fresh."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from troth_contracts.values import Contract
+
+
+class SyncStatus(Contract):
+    """Completeness and freshness of one scope of a sync service."""
+
+    service: str
+    scope: str
+    state: Literal["backfilling", "complete", "paused"]
+    at: datetime
+    fresh_at: datetime | None = None
+    """Source server time up to which everything is published."""
+    records: int = 0
+    reason: str | None = None
+
+    @property
+    def key(self) -> str:
+        """Kafka key: ``<service>:<scope>``."""
+        return f"{self.service}:{self.scope}"
+
+
+class Watermark(Contract):
+    """Where the next read of a stream begins. Only its own service reads it."""
+
+    service: str
+    stream: str
+    position: datetime
+    """Source server time, UTC; everything before it is published."""
+    backfill_complete: bool = False
+
+    @property
+    def key(self) -> str:
+        """Kafka key: the stream."""
+        return self.stream

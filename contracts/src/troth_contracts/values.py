@@ -1,0 +1,19 @@
+"""Value objects shared by several record types."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+
+class Contract(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Base of every type on the wire: frozen, unknown fields ignored, defaults left out."""
+
+
+class Money(Contract):
+    """An amount in its own currency; never a float, never converted."""
+
+    amount: Decimal
+    currency: str
+    """ISO 4217 code."""
