@@ -1,4 +1,4 @@
-"""Turns contract types into Kafka records and back: JSON value, CloudEvents 1.0 attributes in ``ce_*`` headers."""
+"""Contract types to Kafka records and back: JSON value, CloudEvents 1.0 attributes in ``ce_*`` headers."""
 
 from __future__ import annotations
 

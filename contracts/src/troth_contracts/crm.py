@@ -8,7 +8,7 @@ from decimal import Decimal
 from troth_contracts.values import Contract, Money
 
 
-class LineItem(Contract):
+class LineItem(Contract, frozen=True):
     """One product on a deal (OpportunityLineItem)."""
 
     id: str
@@ -19,7 +19,7 @@ class LineItem(Contract):
     description: str | None = None
 
 
-class DealRole(Contract):
+class DealRole(Contract, frozen=True):
     """A person on the deal: a team member (has ``user_id``) or a customer contact (has ``contact_id``)."""
 
     id: str
@@ -29,7 +29,7 @@ class DealRole(Contract):
     is_primary: bool = False
 
 
-class DealStep(Contract):
+class DealStep(Contract, frozen=True):
     """One row of OpportunityHistory: the deal's values from ``at`` (UTC) on."""
 
     at: datetime
@@ -41,7 +41,7 @@ class DealStep(Contract):
     close_date: date | None = None
 
 
-class Deal(Contract):
+class Deal(Contract, frozen=True):
     """The whole deal as one document. Owner, stage and product details are joined from ``crm.reference``."""
 
     org_id: str
@@ -77,7 +77,7 @@ class Deal(Contract):
         return f"{self.org_id}:{self.id}"
 
 
-class Stage(Contract, tag="stage"):
+class Stage(Contract, frozen=True, tag="stage"):
     """An OpportunityStage: what a stage name means today."""
 
     org_id: str
@@ -91,7 +91,7 @@ class Stage(Contract, tag="stage"):
     forecast_category: str | None = None
 
 
-class CurrencyRate(Contract, tag="currency"):
+class CurrencyRate(Contract, frozen=True, tag="currency"):
     """A CurrencyType: ``rate`` units of it make one unit of the corporate currency."""
 
     org_id: str
@@ -101,7 +101,7 @@ class CurrencyRate(Contract, tag="currency"):
     is_corporate: bool = False
 
 
-class CrmUser(Contract, tag="user"):
+class CrmUser(Contract, frozen=True, tag="user"):
     """A Salesforce user, as owner of deals."""
 
     org_id: str
@@ -111,7 +111,7 @@ class CrmUser(Contract, tag="user"):
     is_active: bool = True
 
 
-class Product(Contract, tag="product"):
+class Product(Contract, frozen=True, tag="product"):
     """A Product2."""
 
     org_id: str

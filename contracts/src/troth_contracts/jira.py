@@ -20,7 +20,7 @@ SprintEffect = Literal[
 ]
 
 
-class IssueLink(Contract):
+class IssueLink(Contract, frozen=True):
     """A link between two issues, told from this issue's side."""
 
     type: str
@@ -29,14 +29,14 @@ class IssueLink(Contract):
     issue_key: str | None = None
 
 
-class CrmReference(Contract):
+class CrmReference(Contract, frozen=True):
     """A CRM record found on an issue, with the place it was found."""
 
     place: str
     value: str
 
 
-class Issue(Contract):
+class Issue(Contract, frozen=True):
     """The whole issue as planning sees it. Identity is the numeric id; keys move."""
 
     site_id: str
@@ -78,7 +78,7 @@ class Issue(Contract):
         return f"{self.site_id}:{self.id}"
 
 
-class IssueEvent(Contract):
+class IssueEvent(Contract, frozen=True):
     """One planning-relevant changelog item. Identity: (history id, item index)."""
 
     site_id: str
@@ -87,7 +87,7 @@ class IssueEvent(Contract):
     history_id: str
     item_index: int
     field: str
-    """Normalised: sprint, status, estimate, version, due_date, assignee, summary, description, parent, key."""
+    """One of sprint, status, estimate, version, due_date, assignee, summary, description, parent, key."""
     at: datetime
     field_id: str | None = None
     actor_id: str | None = None
@@ -107,14 +107,14 @@ class IssueEvent(Contract):
         return f"{self.key}:{self.history_id}:{self.item_index}"
 
 
-class SprintIssue(Contract):
+class SprintIssue(Contract, frozen=True):
     """An issue's part in a sprint figure."""
 
     issue_id: str
     points: Decimal
 
 
-class SprintFigures(Contract):
+class SprintFigures(Contract, frozen=True):
     """A frozen sum over a sprint's issues (unit: the board's estimate)."""
 
     points: Decimal
@@ -122,7 +122,7 @@ class SprintFigures(Contract):
     issues: tuple[SprintIssue, ...] = ()
 
 
-class Sprint(Contract):
+class Sprint(Contract, frozen=True):
     """A sprint with what was committed at its start and completed at its close."""
 
     site_id: str
@@ -151,7 +151,7 @@ class Sprint(Contract):
         return f"{self.site_id}:{self.id}"
 
 
-class SprintEvent(Contract):
+class SprintEvent(Contract, frozen=True):
     """Something that happened to a sprint: it started, closed, or its scope changed."""
 
     site_id: str
@@ -182,14 +182,14 @@ class SprintEvent(Contract):
         return f"{self.site_id}:{self.sprint_id}:{self.effect}:{int(self.at.timestamp() * 1000)}"
 
 
-class BoardColumn(Contract):
+class BoardColumn(Contract, frozen=True):
     """A column of a board with the statuses mapped to it."""
 
     name: str
     status_ids: tuple[str, ...] = ()
 
 
-class Board(Contract):
+class Board(Contract, frozen=True):
     """A board, which is how Jira knows a team."""
 
     site_id: str
@@ -213,7 +213,7 @@ class Board(Contract):
         return mapped[-1] if mapped else ()
 
 
-class Version(Contract):
+class Version(Contract, frozen=True):
     """A version (release) of a project."""
 
     site_id: str

@@ -14,7 +14,7 @@ AlertPhase = Literal["baseline", "firing", "resolved"]
 NoticeReason = Literal["first", "worse", "larger", "better", "resolved"]
 
 
-class DealLink(Contract):
+class DealLink(Contract, frozen=True):
     """A deal's link to an issue, with why it is believed."""
 
     issue_key: str
@@ -24,8 +24,8 @@ class DealLink(Contract):
     basis: tuple[str, ...] = ()
 
 
-class Assessment(Contract):
-    """What is known of one deal's promise: promised, committed and forecast date, and how likely it is kept."""
+class Assessment(Contract, frozen=True):
+    """One deal's promise: promised, committed and forecast date, and how likely it is kept."""
 
     deal_key: str
     deal_name: str
@@ -44,7 +44,7 @@ class Assessment(Contract):
     trials: int = 0
 
 
-class AlertDeal(Contract):
+class AlertDeal(Contract, frozen=True):
     """A deal behind an alert."""
 
     key: str
@@ -56,7 +56,7 @@ class AlertDeal(Contract):
     promised_date: date | None = None
 
 
-class Owner(Contract):
+class Owner(Contract, frozen=True):
     """Who is addressed; never empty: a configured fallback stands in for an unknown person."""
 
     name: str
@@ -65,7 +65,7 @@ class Owner(Contract):
     fallback: bool = False
 
 
-class AlertTransition(Contract):
+class AlertTransition(Contract, frozen=True):
     """One step in the life of an alert; the body of a notice."""
 
     alert_id: str

@@ -8,7 +8,7 @@ from typing import Literal
 from troth_contracts.values import Contract
 
 
-class SyncStatus(Contract):
+class SyncStatus(Contract, frozen=True):
     """Completeness and freshness of one scope of a sync service."""
 
     service: str
@@ -26,7 +26,7 @@ class SyncStatus(Contract):
         return f"{self.service}:{self.scope}"
 
 
-class Watermark(Contract):
+class Watermark(Contract, frozen=True):
     """Where the next read of a stream begins. Only its own service reads it."""
 
     service: str

@@ -32,7 +32,7 @@ class Topic:
 
     def config(self) -> dict[str, str]:
         """Broker settings that make the declaration true."""
-        settings = {"cleanup.policy": self.cleanup}
+        settings: dict[str, str] = {"cleanup.policy": self.cleanup}
         if self.cleanup == "compact":
             settings["delete.retention.ms"] = _milliseconds(DELETE_RETENTION)
         if self.retention is not None:

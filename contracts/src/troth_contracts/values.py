@@ -11,7 +11,7 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Base of every type on the wire: frozen, unknown fields ignored, defaults left out."""
 
 
-class Money(Contract):
+class Money(Contract, frozen=True):
     """An amount in its own currency; never a float, never converted."""
 
     amount: Decimal
