@@ -1,0 +1,226 @@
+"""A consumer whose offsets live with the data they produced, not in Kafka.
+
+The rebalance listener pauses the new partitions before its first await, reads their offsets from the store, seeks
+and resumes. What was fetched before a rebalance is never used after it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+
+from troth_chassis.errors import ConfigurationError, OwnershipLostError, TransientError
+from troth_chassis.service import Beat
+
+log = structlog.stdlib.get_logger(__name__)
+Partition = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Records of some partitions and what the store must hold before and after they take effect."""
+
+    records: Sequence[ConsumerRecord]
+    expected: Mapping[Partition, int]
+    """Next offset per partition as last read or written; -1 when the store has none yet."""
+    next_offsets: Mapping[Partition, int]
+
+
+class OffsetStore(Protocol):
+    """Where the next offset of each partition is kept."""
+
+    async def read_offsets(self, partitions: Collection[Partition]) -> dict[Partition, int]:
+        """Next offsets; partitions never read are absent."""
+        ...
+
+
+class BatchHandler(Protocol):
+    """Makes a batch take effect together with its offsets."""
+
+    async def handle(self, batch: Batch) -> None:
+        """OwnershipLostError when a stored offset was not what the batch expected; nothing took effect then."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerLimits:
+    """Sizes and times (milliseconds) of one consumer."""
+
+    max_records: int = 2_000
+    session_timeout_ms: int = 30_000
+    heartbeat_interval_ms: int = 3_000
+    rebalance_timeout_ms: int = 60_000
+    max_poll_interval_ms: int = 300_000
+    isolation_level: str = "read_committed"
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+    def __init__(self, owner: PartitionConsumer) -> None:
+        self._owner = owner
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        self._owner.revoke(revoked)
+
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        await self._owner.assign(assigned)
+
+
+class PartitionConsumer:
+    """One member of a consumer group. ``run`` returns only by an error or cancellation."""
+
+    def __init__(
+        self,
+        bootstrap: str,
+        *,
+        group: str,
+        topics: Sequence[str],
+        offsets: OffsetStore,
+        handler: BatchHandler,
+        limits: ConsumerLimits | None = None,
+    ) -> None:
+        self._bootstrap = bootstrap
+        self._group = group
+        self._topics = list(topics)
+        self._offsets = offsets
+        self._handler = handler
+        self._limits = limits or ConsumerLimits()
+        self._consumer: AIOKafkaConsumer | None = None
+        self._expected: dict[TopicPartition, int] = {}
+        self._generation = 0
+        self._working = asyncio.Lock()
+        self._failure: BaseException | None = None
+
+    async def run(self, beat: Beat) -> None:
+        """Consumes until cancelled. Errors of the store inside a rebalance surface here."""
+        self._consumer = consumer = self._build()
+        self._failure, self._expected = None, {}
+        consumer.subscribe(self._topics, listener=_Listener(self))
+        try:
+            await consumer.start()
+            while True:
+                await self._step(consumer)
+                beat()
+        except (KafkaError, OSError) as error:
+            raise TransientError(f"Kafka at {self._bootstrap} failed: {error!r}") from error
+        finally:
+            self._consumer = None
+            await consumer.stop()
+
+    async def lag(self) -> int:
+        """Records between the stored positions and the end of the owned partitions; -1 while unassigned."""
+        consumer = self._consumer
+        if consumer is None or not self._expected:
+            return -1
+        try:
+            ends = await consumer.end_offsets(list(self._expected))
+            positions = {part: await consumer.position(part) for part in list(self._expected)}
+        except (KafkaError, IllegalStateError, OSError):
+            return -1
+        return sum(max(0, ends[part] - positions.get(part, 0)) for part in ends)
+
+    @property
+    def assigned(self) -> bool:
+        """True when partitions are owned and their offsets are known."""
+        return bool(self._expected)
+
+    def revoke(self, revoked: Collection[TopicPartition]) -> None:
+        """Everything fetched so far becomes unusable."""
+        self._generation += 1
+        for partition in revoked:
+            self._expected.pop(partition, None)
+
+    async def assign(self, assigned: Collection[TopicPartition]) -> None:
+        """Takes positions from the store. The client only logs errors of a listener, so they are kept for ``run``."""
+        consumer = self._consumer
+        if consumer is None or not assigned:
+            return
+        consumer.pause(*assigned)
+        self._generation += 1
+        try:
+            async with self._working:
+                await self._seek(consumer, assigned)
+        except Exception as error:
+            self._failure = error
+            raise
+        consumer.resume(*assigned)
+
+    async def _seek(self, consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]) -> None:
+        stored = await self._offsets.read_offsets([(part.topic, part.partition) for part in partitions])
+        unknown = [part for part in partitions if (part.topic, part.partition) not in stored]
+        starts = await consumer.beginning_offsets(unknown) if unknown else {}
+        for part in partitions:
+            known = stored.get((part.topic, part.partition))
+            consumer.seek(part, starts[part] if known is None else known)
+            self._expected[part] = -1 if known is None else known
+
+    async def _step(self, consumer: AIOKafkaConsumer) -> None:
+        generation = self._generation
+        fetched = await consumer.getmany(timeout_ms=500, max_records=self._limits.max_records)
+        if self._failure is not None:
+            raise self._failure
+        if not fetched:
+            return
+        async with self._working:
+            if generation != self._generation:
+                log.info("dropped what was fetched before a rebalance")
+                await self._reseek(consumer)
+                return
+            await self._take_effect(consumer, fetched)
+
+    async def _take_effect(
+        self, consumer: AIOKafkaConsumer, fetched: Mapping[TopicPartition, list[ConsumerRecord]]
+    ) -> None:
+        batch = self._batch(fetched)
+        try:
+            await self._handler.handle(batch)
+        except OwnershipLostError as error:
+            log.warning("another consumer moved our offsets", reason=str(error))
+            await self._reseek(consumer)
+            return
+        except TransientError:
+            await self._reseek(consumer)
+            raise
+        for (topic, number), offset in batch.next_offsets.items():
+            self._expected[TopicPartition(topic, number)] = offset
+        await self._tell_kafka(consumer, batch.next_offsets)
+
+    def _batch(self, fetched: Mapping[TopicPartition, list[ConsumerRecord]]) -> Batch:
+        records = [record for part in sorted(fetched) for record in fetched[part]]
+        expected = {(part.topic, part.partition): self._expected[part] for part in fetched}
+        following = {(part.topic, part.partition): rows[-1].offset + 1 for part, rows in fetched.items()}
+        return Batch(records, expected, following)
+
+    async def _reseek(self, consumer: AIOKafkaConsumer) -> None:
+        await self._seek(consumer, consumer.assignment())
+
+    async def _tell_kafka(self, consumer: AIOKafkaConsumer, offsets: Mapping[Partition, int]) -> None:
+        """Kafka's own committed offsets are only for lag tools; nobody starts from them."""
+        try:
+            await consumer.commit({TopicPartition(*part): offset for part, offset in offsets.items()})
+        except (CommitFailedError, IllegalStateError, KafkaError):
+            log.debug("offsets were not published to Kafka")
+
+    def _build(self) -> AIOKafkaConsumer:
+        limits = self._limits
+        if limits.rebalance_timeout_ms < limits.session_timeout_ms:
+            raise ConfigurationError("the rebalance timeout must not be shorter than the session timeout")
+        return AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap,
+            group_id=self._group,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            isolation_level=limits.isolation_level,
+            partition_assignment_strategy=(RangePartitionAssignor,),
+            session_timeout_ms=limits.session_timeout_ms,
+            heartbeat_interval_ms=limits.heartbeat_interval_ms,
+            rebalance_timeout_ms=limits.rebalance_timeout_ms,
+            max_poll_interval_ms=limits.max_poll_interval_ms,
+            max_partition_fetch_bytes=2 * 1024 * 1024,
+        )

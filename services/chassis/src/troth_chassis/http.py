@@ -1,0 +1,184 @@
+"""One careful way to call out: explicit timeouts, a budget per host, waits never shorter than the server says."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+from aiolimiter import AsyncLimiter
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
+
+from troth_chassis.clock import Clock
+from troth_chassis.errors import TransientError
+
+TRIES = 6
+LONGEST_WAIT = 300.0
+LONGEST_ASKED_WAIT = 3_900.0
+_REQUEST_IDS = ("atl-traceid", "x-arequestid", "x-request-id", "x-sfdc-request-id")
+_RETRIED = frozenset({408, 420, 425, 429, 500, 502, 503, 504})
+
+
+class RequestBudget:
+    """What one host may be asked: a steady rate with a burst, and a bound on what is in flight."""
+
+    def __init__(self, rate_per_second: float, burst: int, max_in_flight: int, clock: Clock) -> None:
+        self._limiter = AsyncLimiter(burst, burst / rate_per_second)
+        self._in_flight = asyncio.Semaphore(max_in_flight)
+        self._clock = clock
+        self._closed_until = 0.0
+
+    @contextlib.asynccontextmanager
+    async def slot(self) -> AsyncIterator[None]:
+        """Waits for a place; holds it until left."""
+        while (wait := self._closed_until - self._clock.monotonic()) > 0:
+            await self._clock.sleep(wait)
+        async with self._limiter, self._in_flight:
+            yield
+
+    def close_for(self, seconds: float) -> None:
+        """Nobody asks this host before ``seconds`` have passed; a shorter wait never undoes a longer one."""
+        self._closed_until = max(self._closed_until, self._clock.monotonic() + seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerWait:
+    """How long the server asked to wait, in seconds; None when it did not say."""
+
+    seconds: float | None
+
+
+def asked_wait(headers: Mapping[str, str], now: datetime) -> ServerWait:
+    """Longest of Retry-After (seconds or date) and X-RateLimit-Reset; unreadable values count as not said."""
+    waits = [
+        wait
+        for wait in (
+            _retry_after(headers.get("retry-after"), now),
+            _reset(headers.get("x-ratelimit-reset"), now),
+        )
+        if wait is not None
+    ]
+    return ServerWait(min(max(waits), LONGEST_ASKED_WAIT) if waits else None)
+
+
+def _retry_after(value: str | None, now: datetime) -> float | None:
+    if value is None:
+        return None
+    with contextlib.suppress(ValueError):
+        return max(0.0, float(value))
+    with contextlib.suppress(ValueError, TypeError):
+        return max(0.0, (parsedate_to_datetime(value) - now).total_seconds())
+    return None
+
+
+def _reset(value: str | None, now: datetime) -> float | None:
+    if value is None:
+        return None
+    with contextlib.suppress(ValueError, TypeError):
+        return max(0.0, (datetime.fromisoformat(value) - now).total_seconds())
+    return None
+
+
+class _Again(Exception):
+    def __init__(self, cause: str, wait: ServerWait) -> None:
+        super().__init__(cause)
+        self.wait = wait
+
+
+class HttpClient:
+    """httpx with the manners of this project. 4xx answers other than the retried ones go back to the caller."""
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        budget: RequestBudget,
+        clock: Clock,
+        timeout: httpx.Timeout | float = 30.0,
+        auth: httpx.Auth | tuple[str, str] | None = None,
+        verify: Any = True,
+        transport: httpx.AsyncBaseTransport | None = None,
+        rng: random.Random | None = None,
+        tries: int = TRIES,
+    ) -> None:
+        self._client = httpx.AsyncClient(
+            base_url=base_url,
+            timeout=timeout,
+            auth=auth,
+            verify=verify,
+            transport=transport,
+            follow_redirects=False,
+            trust_env=False,
+        )
+        self._budget = budget
+        self._clock = clock
+        self._rng = rng or random.Random()
+        self._tries = tries
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self._client.aclose()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        json: Any = None,
+        data: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        """Asks up to six times; TransientError names the last answer and the vendor's request id."""
+        request = self._client.build_request(
+            method, path, params=params, json=json, data=data, headers=headers
+        )
+        retrying = AsyncRetrying(
+            stop=stop_after_attempt(self._tries),
+            retry=retry_if_exception_type(_Again),
+            wait=self._wait,
+            sleep=self._clock.sleep,
+            reraise=True,
+        )
+        try:
+            async for attempt in retrying:
+                with attempt:
+                    return await self._once(request)
+        except _Again as error:
+            raise TransientError(f"{method} {request.url.path}: {error} after {self._tries} tries") from error
+        raise AssertionError("unreachable")  # pragma: no cover
+
+    async def _once(self, request: httpx.Request) -> httpx.Response:
+        async with self._budget.slot():
+            try:
+                response = await self._client.send(request)
+            except httpx.TransportError as error:
+                raise _Again(f"{type(error).__name__} {error}".strip(), ServerWait(None)) from error
+        if response.status_code in _RETRIED:
+            wait = asked_wait(response.headers, self._clock.now())
+            if wait.seconds is not None:
+                self._budget.close_for(wait.seconds)
+            raise _Again(f"answered {response.status_code}{request_id(response)}", wait)
+        return response
+
+    def _wait(self, state: RetryCallState) -> float:
+        """What the server asked plus 0-20 % jitter; else exponential with full jitter above one second."""
+        error = state.outcome.exception() if state.outcome else None
+        asked = error.wait.seconds if isinstance(error, _Again) else None
+        if asked is not None:
+            return max(asked, 0.5) * (1 + 0.2 * self._rng.random())
+        return self._rng.uniform(0.5, min(LONGEST_WAIT, 2.0**state.attempt_number))
+
+
+def request_id(response: httpx.Response) -> str:
+    """`` (request id …)`` when the vendor sent one, else nothing."""
+    for name in _REQUEST_IDS:
+        if name in response.headers:
+            return f" (request id {response.headers[name]})"
+    return ""

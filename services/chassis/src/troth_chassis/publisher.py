@@ -1,0 +1,109 @@
+"""What was published, remembered: equal content, older versions and known events are not published again."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from troth_chassis.topic_reader import read_topic
+from troth_chassis.writer import ScopeWriter
+from troth_contracts.codec import (
+    OutRecord,
+    content_hash,
+    encode_event,
+    encode_state,
+    encode_tombstone,
+    read_version,
+)
+from troth_contracts.errors import UndecodableRecord
+from troth_contracts.topics import BY_NAME, Topic
+from troth_contracts.values import Contract
+
+_GONE = "-"
+_ID = "ce_id"
+
+
+@dataclass(slots=True)
+class _Mirror:
+    """The published topics as the next reader would see them."""
+
+    states: dict[str, dict[str, tuple[int, str]]] = field(default_factory=dict)
+    events: dict[str, set[str]] = field(default_factory=dict)
+
+    def note(self, topic: Topic, key: str, headers: Sequence[tuple[str, bytes]]) -> None:
+        if topic.kind == "state":
+            self.states.setdefault(topic.name, {})[key] = read_version(headers)
+        elif topic.kind == "event":
+            self.events.setdefault(topic.name, set()).add(dict(headers).get(_ID, b"").decode())
+
+
+class Publisher:
+    """The only way a sync service puts data on Kafka. ``load`` before the first use and after TransientError."""
+
+    def __init__(self, bootstrap: str, writer: ScopeWriter, source: str) -> None:
+        self._bootstrap = bootstrap
+        self._writer = writer
+        self._source = source
+        self._mirror = _Mirror()
+
+    async def load(self, topics: Sequence[Topic]) -> None:
+        """Reads the topics back, each to its end offset at this moment; forgets what was remembered before."""
+        mirror = _Mirror()
+        for topic in topics:
+            async for page in read_topic(self._bootstrap, topic):
+                for record in page:
+                    _note_foreign(
+                        mirror, topic, (record.key or b"").decode("utf-8", "replace"), record.headers
+                    )
+        self._mirror = mirror
+
+    def state(self, topic: Topic, key: str, body: Contract, version: int) -> OutRecord | None:
+        """The record to publish, or None: same content as last time, or read before what is published."""
+        record = encode_state(topic, key, body, version=version, source=self._source)
+        return record if self._is_news(topic, key, version, content_hash(record.value)) else None
+
+    def tombstone(self, topic: Topic, key: str, version: int) -> OutRecord | None:
+        """The deletion to publish, or None: never published, or already gone."""
+        if key not in self._mirror.states.get(topic.name, {}) or not self._is_news(
+            topic, key, version, _GONE
+        ):
+            return None
+        return encode_tombstone(topic, key, version=version, source=self._source)
+
+    def event(self, topic: Topic, key: str, body: Contract, event_id: str, at: datetime) -> OutRecord | None:
+        """The event to publish, or None when its id was published before."""
+        if event_id in self._mirror.events.get(topic.name, ()):
+            return None
+        return encode_event(topic, key, body, event_id=event_id, at=at, source=self._source)
+
+    async def commit(self, records: Sequence[OutRecord]) -> None:
+        """Publishes all records as one transaction, then remembers them.
+
+        After TransientError nobody knows whether it took effect: call ``load`` before going on.
+        """
+        await self._writer.publish(records)
+        for record in records:
+            self._mirror.note(BY_NAME[record.topic], record.key, record.headers)
+
+    def keys(self, topic: Topic) -> Collection[str]:
+        """Keys that are published and not deleted."""
+        return [
+            key for key, (_, digest) in self._mirror.states.get(topic.name, {}).items() if digest != _GONE
+        ]
+
+    def is_empty(self, topic: Topic) -> bool:
+        """True when nothing was ever seen on the topic."""
+        return not self._mirror.states.get(topic.name) and not self._mirror.events.get(topic.name)
+
+    def _is_news(self, topic: Topic, key: str, version: int, digest: str) -> bool:
+        known_version, known_digest = self._mirror.states.get(topic.name, {}).get(key, (-1, ""))
+        return digest != known_digest and version > known_version
+
+
+def _note_foreign(mirror: _Mirror, topic: Topic, key: str, headers: Sequence[tuple[str, bytes]]) -> None:
+    """A record somebody else broke is left to its readers' dead letters; it never stops the writer."""
+    try:
+        mirror.note(topic, key, headers)
+    except UndecodableRecord:
+        return

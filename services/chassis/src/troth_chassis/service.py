@@ -1,0 +1,205 @@
+"""Runs a service: settings, logs, supervised loops, HTTP, signals, and the order in which they end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
+
+from troth_chassis.clock import Clock, SystemClock
+from troth_chassis.errors import (
+    EXIT_CONFIGURATION,
+    EXIT_FENCED,
+    ConfigurationError,
+    FencedError,
+    TransientError,
+)
+from troth_chassis.health import Health
+from troth_chassis.logs import configure_logs, redactor
+from troth_chassis.settings import ChassisSettings, load_settings
+from troth_chassis.web import build_app
+
+Beat = Callable[[], None]
+S = TypeVar("S", bound=ChassisSettings)
+LONGEST_BACK_OFF = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """A task that runs as long as the service. It must call ``beat`` at least every ``stale_after`` seconds."""
+
+    name: str
+    run: Callable[[Beat], Awaitable[None]]
+    stale_after: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Chassis(Generic[S]):
+    """What ``build`` gets to wire a service from."""
+
+    name: str
+    settings: S
+    clock: Clock
+    health: Health
+    metrics: CollectorRegistry
+    app: FastAPI
+    log: structlog.stdlib.BoundLogger
+
+
+Build = Callable[[Chassis[S]], AbstractAsyncContextManager[Sequence[Loop]]]
+
+
+def run_service(name: str, settings_class: type[S], build: Build[S], environ: Mapping[str, str]) -> int:
+    """Runs until a signal (exit 0), a lasting fault (78, 75) or a defect (1)."""
+    try:
+        settings = load_settings(settings_class, environ)
+    except ConfigurationError as error:
+        print(f"{name}: {error}", file=sys.stderr)  # noqa: T201  (logs are not configured yet)
+        return EXIT_CONFIGURATION
+    _remember_secrets(settings)
+    configure_logs(name, settings.log_level, settings.log_format)
+    return asyncio.run(_serve(_chassis(name, settings), build))
+
+
+def _remember_secrets(settings: ChassisSettings) -> None:
+    for value in settings.__dict__.values():
+        if isinstance(value, SecretStr):
+            redactor.remember(value.get_secret_value())
+
+
+def _chassis(name: str, settings: S) -> Chassis[S]:
+    clock = SystemClock()
+    health = Health(clock)
+    registry = CollectorRegistry()
+    log = structlog.stdlib.get_logger(name)
+    return Chassis(name, settings, clock, health, registry, build_app(name, health, registry), log)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handling: the supervisor decides when HTTP ends."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextlib.asynccontextmanager
+async def _http(chassis: Chassis[Any]) -> AsyncIterator[None]:
+    config = uvicorn.Config(
+        chassis.app,
+        host=chassis.settings.http_host,
+        port=chassis.settings.http_port,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+    )
+    server = _Server(config)
+    serving = asyncio.create_task(_serve_http(server), name="http")
+    try:
+        while not server.started and not serving.done():  # noqa: ASYNC110  (uvicorn has a flag, no event)
+            await asyncio.sleep(0.01)
+        if serving.done():
+            await serving
+        sockets = server.servers[0].sockets
+        chassis.log.info("listening", port=sockets[0].getsockname()[1])
+        yield
+    finally:
+        server.should_exit = True
+        await serving
+
+
+async def _serve_http(server: uvicorn.Server) -> None:
+    try:
+        await server.serve()
+    except SystemExit as error:
+        raise ConfigurationError(
+            f"cannot listen on {server.config.host}:{server.config.port}: choose another TROTH_HTTP_PORT"
+        ) from error
+
+
+async def _serve(chassis: Chassis[S], build: Build[S]) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        async with _http(chassis), _ending(chassis), build(chassis) as loops:
+            await _supervise(chassis, loops, stop)
+    except ConfigurationError as error:
+        chassis.log.error("stopped: %s", error)
+        return EXIT_CONFIGURATION
+    except FencedError as error:
+        chassis.log.error("stopped: %s", error)
+        return EXIT_FENCED
+    except TransientError as error:
+        chassis.log.error("could not start: %s", error)
+        return 1
+    except Exception:
+        chassis.log.exception("stopped by a defect")
+        return 1
+    chassis.log.info("stopped")
+    return 0
+
+
+@contextlib.asynccontextmanager
+async def _ending(chassis: Chassis[Any]) -> AsyncIterator[None]:
+    """Readiness is taken away after the resources of ``build`` are closed and before HTTP ends."""
+    try:
+        yield
+    finally:
+        chassis.health.check("running", ok=False, detail="shutting down")
+
+
+async def _supervise(chassis: Chassis[Any], loops: Sequence[Loop], stop: asyncio.Event) -> None:
+    """Runs every loop until ``stop``; the first lasting fault ends them all."""
+    chassis.health.check("running", ok=True, detail="all loops started")
+    tasks = [asyncio.create_task(_keep(chassis, loop), name=loop.name) for loop in loops]
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    try:
+        await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        chassis.health.check("running", ok=False, detail="shutting down")
+        for task in (*tasks, stopping):
+            task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+
+
+async def _keep(chassis: Chassis[Any], loop: Loop) -> None:
+    """Calls the loop again after a transient fault, waiting longer each time it makes no progress."""
+    failures = 0
+
+    def beat() -> None:
+        nonlocal failures
+        failures = 0
+        chassis.health.beat(loop.name, loop.stale_after)
+        chassis.health.check(loop.name, ok=True, detail="running")
+
+    chassis.health.beat(loop.name, loop.stale_after)
+    while True:
+        try:
+            await loop.run(beat)
+        except TransientError as error:
+            wait = min(LONGEST_BACK_OFF, 0.5 * 2**failures) * random.uniform(0.8, 1.2)
+            failures = min(failures + 1, 10)
+            chassis.health.check(loop.name, ok=False, detail=str(error))
+            chassis.log.warning("will retry", loop=loop.name, reason=str(error), seconds=round(wait, 1))
+            chassis.health.beat(loop.name, loop.stale_after)
+            await chassis.clock.sleep(wait)
+        else:
+            chassis.health.forget(loop.name)
+            return

@@ -1,0 +1,76 @@
+"""Reads a topic once, from its beginning to where it ended when the read began."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+
+from troth_chassis.errors import TransientError
+from troth_contracts.codec import decode
+from troth_contracts.topics import Topic
+from troth_contracts.values import Contract
+
+PAGE = 5_000
+
+
+async def read_topic(bootstrap: str, topic: Topic) -> AsyncIterator[list[ConsumerRecord]]:
+    """Pages of committed records up to the end offsets taken at the start; nothing for a missing topic."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        group_id=None,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        max_partition_fetch_bytes=4 * 1024 * 1024,
+    )
+    try:
+        await consumer.start()
+        async for page in _pages(consumer, topic.name):
+            yield page
+    except (KafkaError, OSError) as error:
+        raise TransientError(f"{topic.name} could not be read back from Kafka: {error!r}") from error
+    finally:
+        await consumer.stop()
+
+
+async def read_bodies(bootstrap: str, topic: Topic) -> dict[str, Contract]:
+    """The latest body of every live key of a small compacted topic."""
+    latest: dict[str, Contract] = {}
+    async for page in read_topic(bootstrap, topic):
+        for record in page:
+            decoded = decode(topic.name, record.key, record.value, record.headers)
+            if decoded.body is None:
+                latest.pop(decoded.key, None)
+            else:
+                latest[decoded.key] = decoded.body
+    return latest
+
+
+async def _pages(consumer: AIOKafkaConsumer, name: str) -> AsyncIterator[list[ConsumerRecord]]:
+    numbers = consumer.partitions_for_topic(name) or await _partitions(consumer, name)
+    partitions = [TopicPartition(name, number) for number in sorted(numbers)]
+    if not partitions:
+        return
+    consumer.assign(partitions)
+    ends = await consumer.end_offsets(partitions)
+    starts = await consumer.beginning_offsets(partitions)
+    for partition in partitions:
+        consumer.seek(partition, starts[partition])
+    pending = {partition for partition in partitions if starts[partition] < ends[partition]}
+    while pending:
+        fetched = await consumer.getmany(*pending, timeout_ms=200, max_records=PAGE)
+        page = [
+            record
+            for partition, records in fetched.items()
+            for record in records
+            if record.offset < ends[partition]
+        ]
+        if page:
+            yield page
+        pending = {partition for partition in pending if await consumer.position(partition) < ends[partition]}
+
+
+async def _partitions(consumer: AIOKafkaConsumer, name: str) -> set[int]:
+    topics = await consumer.topics()
+    return consumer.partitions_for_topic(name) or set() if name in topics else set()

@@ -1,0 +1,33 @@
+"""The plain routes every service answers: /healthz, /readyz and /metrics."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from troth_chassis.health import Health
+
+
+def build_app(service: str, health: Health, registry: CollectorRegistry) -> FastAPI:
+    """An application that a service may add its own routes to."""
+    app = FastAPI(title=service, docs_url="/docs", redoc_url=None)
+
+    @app.get("/healthz", include_in_schema=False)
+    async def healthz() -> JSONResponse:
+        stuck = health.stuck()
+        return JSONResponse({"alive": not stuck, "stuck": stuck}, status_code=503 if stuck else 200)
+
+    @app.get("/readyz", include_in_schema=False)
+    async def readyz() -> JSONResponse:
+        checks = {name: {"ok": check.ok, "detail": check.detail} for name, check in health.checks.items()}
+        return JSONResponse(
+            {"ready": health.ready, "checks": checks}, status_code=200 if health.ready else 503
+        )
+
+    @app.get("/metrics", include_in_schema=False)
+    async def metrics() -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    return app

@@ -1,0 +1,120 @@
+"""Writes records to Kafka: all acknowledged or none, one writer per scope, a newer one fences the older."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Literal
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import (
+    InvalidProducerEpoch,
+    KafkaError,
+    MessageSizeTooLargeError,
+    ProducerFenced,
+)
+
+from troth_chassis.errors import FencedError, PoisonError, TransientError
+from troth_contracts.codec import OutRecord
+
+Mode = Literal["transactional", "idempotent", "plain"]
+
+
+class ScopeWriter:
+    """The producer of one scope.
+
+    ``transactional``: fenced by ``<service>.<scope>``, each publish is one transaction. ``idempotent``: several
+    replicas may write. ``plain``: for the last-resort broker only; no fencing, no compression.
+    """
+
+    def __init__(self, bootstrap: str, service: str, scope: str, mode: Mode) -> None:
+        self._bootstrap = bootstrap
+        self._identity = f"{service}.{scope}"
+        self.mode: Mode = mode
+        self._producer: AIOKafkaProducer | None = None
+        self._fenced = False
+
+    async def start(self) -> None:
+        """Connects; in transactional mode this fences any earlier writer of the scope."""
+        if self._fenced:
+            raise FencedError(self._fenced_sentence)
+        producer = self._build()
+        try:
+            await producer.start()
+        except (ProducerFenced, InvalidProducerEpoch) as error:
+            raise self._fence() from error
+        except (KafkaError, OSError) as error:
+            await _stop_quietly(producer)
+            raise TransientError(f"Kafka at {self._bootstrap} does not accept a producer: {error}") from error
+        self._producer = producer
+
+    async def stop(self) -> None:
+        """Flushes and disconnects. A later ``publish`` connects again."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await _stop_quietly(producer)
+
+    async def publish(self, records: Sequence[OutRecord]) -> None:
+        """Returns when every record is acknowledged. After TransientError the outcome is unknown: re-read."""
+        if not records:
+            return
+        if self._producer is None:
+            await self.start()
+        producer = self._producer
+        assert producer is not None  # noqa: S101  (start sets it or raises)
+        try:
+            await self._send(producer, records)
+        except (ProducerFenced, InvalidProducerEpoch) as error:
+            raise self._fence() from error
+        except MessageSizeTooLargeError as error:
+            await self.stop()
+            raise PoisonError(f"a record is larger than the broker accepts: {error}") from error
+        except (KafkaError, OSError) as error:
+            await self.stop()
+            raise TransientError(f"Kafka did not acknowledge {len(records)} records: {error!r}") from error
+
+    async def _send(self, producer: AIOKafkaProducer, records: Sequence[OutRecord]) -> None:
+        if self.mode == "transactional":
+            async with producer.transaction():
+                await _send_all(producer, records)
+        else:
+            await _send_all(producer, records)
+
+    def _build(self) -> AIOKafkaProducer:
+        return AIOKafkaProducer(
+            bootstrap_servers=self._bootstrap,
+            acks="all",
+            enable_idempotence=self.mode != "plain",
+            transactional_id=self._identity if self.mode == "transactional" else None,
+            compression_type=None if self.mode == "plain" else "zstd",
+            linger_ms=5,
+            max_batch_size=256 * 1024,
+            max_request_size=4 * 1024 * 1024,
+            request_timeout_ms=15_000,
+        )
+
+    @property
+    def _fenced_sentence(self) -> str:
+        return f"another instance writes {self._identity}: stop one of the two"
+
+    def _fence(self) -> FencedError:
+        self._fenced = True
+        return FencedError(self._fenced_sentence)
+
+
+async def _send_all(producer: AIOKafkaProducer, records: Sequence[OutRecord]) -> None:
+    sent = [
+        await producer.send(
+            record.topic, value=record.value, key=record.key.encode(), headers=list(record.headers)
+        )
+        for record in records
+    ]
+    await producer.flush()
+    await asyncio.gather(*sent)
+
+
+async def _stop_quietly(producer: AIOKafkaProducer) -> None:
+    try:
+        await producer.stop()
+    except (KafkaError, OSError, RuntimeError, AssertionError):
+        return
