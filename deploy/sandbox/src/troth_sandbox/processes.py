@@ -1,7 +1,7 @@
 """Child processes of the supervisor: start, listen, wait until ready, stop, kill.
 
-Two layers: `spawn` and `end` are for anything with a log file (Kafka, PostgreSQL); `ChildProcess` is one of our
-own Python programs, whose lines go into the common log and whose `ready` line is waited for.
+Two layers: `spawn` and `end` are for anything with a log file (Kafka, PostgreSQL); `ChildProcess` is one of
+our own Python programs, whose lines go into the common log and whose `ready` line is waited for.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO
+from typing import IO, Self
 
 from troth_sandbox.errors import ProcessDeadlineError, ProcessExitedError
 
@@ -59,7 +59,7 @@ def spawn(
             group=None if user is None else pwd.getpwnam(user).pw_gid,
             extra_groups=None if user is None else [],
             process_group=0,
-            preexec_fn=die_with_parent,
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - one system call, library loaded before
         )
 
     return _spawner.submit(start).result()
@@ -149,7 +149,7 @@ class ChildProcess:
         raise ProcessDeadlineError(f"{self.name} was not ready within {deadline:g} s:\n{self.last_lines}")
 
     def stop(self, patience: float = 10.0) -> int | None:
-        """Ask the program to stop (SIGTERM), kill it after `patience` seconds; its exit code, None if never started."""
+        """SIGTERM, then SIGKILL after `patience` seconds; the exit code, None if never started."""
         if self._process is None:
             return None
         code = end(self._process, patience=patience)
@@ -197,7 +197,7 @@ class ChildProcess:
         """The end of what the program printed, for an error message."""
         return "\n".join(self._tail) or "(it printed nothing)"
 
-    def __enter__(self) -> "ChildProcess":
+    def __enter__(self) -> Self:
         self.start()
         return self
 

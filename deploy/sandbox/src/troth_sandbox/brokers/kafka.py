@@ -3,10 +3,10 @@
 import secrets
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from troth_sandbox.brokers.jars import kafka_jars
 from troth_sandbox.brokers.java import Java, find_java
@@ -80,7 +80,7 @@ class LocalKafka:
     def start(self, deadline: float = START_SECONDS) -> None:
         """Fetch what is missing, start, and return when an admin client is answered.
 
-        Raises BrokerUnavailableError when Java or the jars cannot be had, BrokerStartError when it does not come up.
+        Raises BrokerUnavailableError without Java or the jars, BrokerStartError when it does not come up.
         """
         java = find_java(self._environ)
         libs = kafka_jars(self._environ, say=self._say)
@@ -102,7 +102,7 @@ class LocalKafka:
         if not self._keep:
             shutil.rmtree(self._layout.data, ignore_errors=True)
 
-    def __enter__(self) -> "LocalKafka":
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -149,11 +149,6 @@ class LocalKafka:
         return answers_admin(self.bootstrap)
 
 
-def temporary_run_dir() -> Path:
-    """Return a new folder for a broker that nobody asked to keep."""
-    return Path(tempfile.mkdtemp(prefix="troth-kafka-"))
-
-
 def _server_properties(port: int, controller_port: int, data: Path) -> str:
     settings = {
         "process.roles": "broker,controller",
@@ -164,12 +159,12 @@ def _server_properties(port: int, controller_port: int, data: Path) -> str:
         "controller.listener.names": "CONTROLLER",
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "log.dirs": str(data),
-        **_SINGLE_NODE,
+        **SINGLE_NODE,
     }
     return "".join(f"{name}={value}\n" for name, value in settings.items())
 
 
-_SINGLE_NODE = {
+SINGLE_NODE = {
     "auto.create.topics.enable": "false",  # a misspelt topic should fail here as it does in production
     "default.replication.factor": "1",
     "offsets.topic.replication.factor": "1",

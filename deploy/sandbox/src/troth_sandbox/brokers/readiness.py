@@ -11,7 +11,7 @@ from troth_sandbox.ports import is_open
 
 
 def answers_admin(bootstrap: str, patience: float = 5.0) -> bool:
-    """True when an admin client can list the topics of `host:port`; works inside and outside an event loop."""
+    """True when an admin client can list the topics of `host:port`; also inside an event loop."""
     if not is_open(bootstrap):  # spares the client's own retries and its log lines
         return False
     with ThreadPoolExecutor(max_workers=1) as thread:
