@@ -1,0 +1,118 @@
+"""The delivery loop: lease, deliver without a database transaction, record the outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import structlog
+
+from risk_engine.deliver.kafka import publish
+from risk_engine.deliver.schedule import next_delay
+from risk_engine.deliver.webhook import Answer, WebhookSender
+from risk_engine.ingest import Probe, no_probe
+from risk_engine.metrics import EngineMetrics
+from risk_engine.store.database import Database
+from risk_engine.store.outbox import Endpoint, Outgoing, count_pending, lease, settle_delivered, settle_failed
+from troth_chassis.clock import Clock
+from troth_chassis.errors import TransientError
+from troth_chassis.service import Beat
+from troth_chassis.writer import ScopeWriter
+
+log = structlog.stdlib.get_logger(__name__)
+HELD_FOR = timedelta(seconds=60)
+IDLE_SECONDS = 0.5
+BATCH: dict[Endpoint, int] = {"kafka": 500, "webhook": 20}
+
+
+class Courier:
+    """Empties the outbox. Several replicas may run; a row is leased by one at a time."""
+
+    def __init__(
+        self,
+        database: Database,
+        writer: ScopeWriter,
+        sender: WebhookSender | None,
+        *,
+        clock: Clock,
+        metrics: EngineMetrics,
+        rng: random.Random,
+        probe: Probe = no_probe,
+    ) -> None:
+        self._database = database
+        self._writer = writer
+        self._sender = sender
+        self._clock = clock
+        self._metrics = metrics
+        self._rng = rng
+        self._probe = probe
+
+    async def run(self, beat: Beat) -> None:
+        """Until cancelled; waits briefly when there is nothing to do."""
+        while True:
+            moved = await self.deliver_once()
+            beat()
+            if not moved:
+                await self._clock.sleep(IDLE_SECONDS)
+
+    async def deliver_once(self) -> int:
+        """One round over all endpoints; returns how many rows were tried."""
+        moved = await self._round("kafka", self._to_kafka)
+        if self._sender is not None:
+            moved += await self._round("webhook", self._to_webhook)
+        async with self._database.transaction() as connection:
+            self._metrics.outbox.set(await count_pending(connection))
+        return moved
+
+    async def _round(self, endpoint: Endpoint, deliver: Callable[[list[Outgoing]], Awaitable[None]]) -> int:
+        async with self._database.transaction() as connection:
+            rows = await lease(
+                connection, endpoint, now=self._clock.now(), held_for=HELD_FOR, limit=BATCH[endpoint]
+            )
+        self._probe(f"leased {endpoint}")
+        if rows:
+            await deliver(rows)
+        return len(rows)
+
+    async def _to_kafka(self, rows: list[Outgoing]) -> None:
+        try:
+            await publish(self._writer, [row.body for row in rows])
+        except TransientError as error:
+            for row in rows:
+                await self._settle(row, "kafka", Answer(delivered=False, text=str(error)))
+            raise
+        self._probe("sent kafka")
+        for row in rows:
+            await self._settle(row, "kafka", Answer(delivered=True, text="acknowledged"))
+
+    async def _to_webhook(self, rows: list[Outgoing]) -> None:
+        await asyncio.gather(*(self._send(row) for row in rows))
+
+    async def _send(self, row: Outgoing) -> None:
+        sender = self._sender
+        assert sender is not None  # noqa: S101  (only called when there is one)
+        answer = await sender.send(row.notice_id, row.body)
+        self._probe("sent webhook")
+        if not answer.delivered:
+            log.warning(
+                "notice not taken", notice=row.notice_id, attempt=row.attempts, answer=answer.text[:200]
+            )
+        await self._settle(row, "webhook", answer)
+
+    async def _settle(self, row: Outgoing, endpoint: Endpoint, answer: Answer) -> None:
+        now = self._clock.now()
+        delay = None if answer.delivered else self._delay(row, endpoint, answer)
+        async with self._database.transaction() as connection:
+            if answer.delivered:
+                await settle_delivered(connection, row.id, now, answer.text)
+            else:
+                again = None if delay is None else now + timedelta(seconds=delay)
+                await settle_failed(connection, row.id, answer.text, again_at=again, now=now)
+        self._metrics.deliveries.labels(endpoint, "delivered" if answer.delivered else "failed").inc()
+        self._probe(f"settled {endpoint}")
+
+    def _delay(self, row: Outgoing, endpoint: Endpoint, answer: Answer) -> float | None:
+        """Kafka is ours and is tried until it answers; a receiver is tried by the schedule."""
+        return 1.0 if endpoint == "kafka" else next_delay(row.attempts, answer.wait, self._rng)

@@ -1,0 +1,1 @@
+"""PostgreSQL: what the topics said, what must be evaluated, what was concluded, and what must go out."""

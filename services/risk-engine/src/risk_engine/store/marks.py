@@ -1,0 +1,136 @@
+"""The work queue: append-only marks that a subject must be evaluated again.
+
+Ingest takes the join lock shared, the evaluation of deals takes it exclusively. Without it a deal could be
+evaluated between an issue's look-up and its commit, and neither side would ever see the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from risk_engine.store.database import Connection
+from troth_contracts import topics
+
+Kind = Literal["deal", "team", "forecast"]
+_JOIN_LOCK = 7_301_952
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Marks of one subject, held by this transaction."""
+
+    subject: str
+    mark_ids: tuple[int, ...]
+
+
+async def share_join_lock(connection: Connection) -> None:
+    """Held by every ingest transaction to its end."""
+    await connection.execute("SELECT pg_advisory_xact_lock_shared(%s)", (_JOIN_LOCK,))
+
+
+async def take_join_lock(connection: Connection) -> None:
+    """Held by the evaluation of deals: waits for running ingests, keeps new ones out."""
+    await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_JOIN_LOCK,))
+
+
+async def add_marks(connection: Connection, kind: Kind, subjects: Iterable[str]) -> None:
+    """Marks each subject once."""
+    unique = sorted(set(subjects))
+    if unique:
+        statement = "INSERT INTO marks (kind, subject) SELECT %s, unnest(%s::text[])"
+        await connection.execute(statement, (kind, unique))
+
+
+async def claim(connection: Connection, kind: Kind, limit: int) -> list[Claim]:
+    """Locks up to ``limit`` marked subjects that nobody else works on, oldest marks first.
+
+    The lock is taken before the marks are read, so a mark that comes later is never deleted unseen.
+    """
+    result = await connection.execute(
+        """
+        SELECT subject FROM (
+            SELECT subject, min(id) AS oldest FROM marks WHERE kind = %s GROUP BY subject ORDER BY oldest LIMIT %s
+        ) AS waiting
+        WHERE pg_try_advisory_xact_lock(hashtextextended(%s || subject, 0))
+        """,
+        (kind, limit, kind),
+    )
+    subjects = [subject for (subject,) in await result.fetchall()]
+    if not subjects:
+        return []
+    result = await connection.execute(
+        "SELECT subject, array_agg(id) FROM marks WHERE kind = %s AND subject = ANY(%s) GROUP BY subject ORDER BY 1",
+        (kind, subjects),
+    )
+    return [Claim(subject, tuple(ids)) for subject, ids in await result.fetchall()]
+
+
+async def drop_marks(connection: Connection, claims: Sequence[Claim]) -> None:
+    """Deletes exactly the marks that were read."""
+    ids = [number for claimed in claims for number in claimed.mark_ids]
+    await connection.execute("DELETE FROM marks WHERE id = ANY(%s)", (ids,))
+
+
+async def count_marks(connection: Connection) -> int:
+    """How much work waits."""
+    result = await connection.execute("SELECT count(*) FROM marks")
+    row = await result.fetchone()
+    return int(row[0]) if row else 0
+
+
+async def mark_teams_of_sprints(connection: Connection, sprint_keys: Sequence[str]) -> None:
+    """Marks the boards of these sprints as they stand now; called before and after sprints change."""
+    await connection.execute(
+        """
+        INSERT INTO marks (kind, subject)
+        SELECT DISTINCT 'team', s.body->>'site_id' || ':' || board.id
+        FROM sprints s,
+            LATERAL (
+                SELECT jsonb_array_elements_text(coalesce(s.body->'board_ids', '[]'))
+                UNION SELECT s.body->>'origin_board_id'
+            ) AS board(id)
+        WHERE s.key = ANY(%s) AND NOT s.deleted AND board.id IS NOT NULL
+        """,
+        (list(sprint_keys),),
+    )
+
+
+async def mark_changes(connection: Connection, changed: Mapping[str, Sequence[str]]) -> None:
+    """Marks every subject that the changed records touch."""
+    await add_marks(connection, "deal", changed.get(topics.OPPORTUNITIES.name, ()))
+    await add_marks(connection, "team", changed.get(topics.BOARDS.name, ()))
+    for topic, statement in _LOOK_UPS.items():
+        if keys := changed.get(topic):
+            await connection.execute(statement, {"keys": list(keys)})
+
+
+_LOOK_UPS: Mapping[str, str] = {
+    topics.ISSUES.name: """
+        INSERT INTO marks (kind, subject)
+        WITH moved AS (SELECT key, body FROM issues WHERE key = ANY(%(keys)s)),
+        named AS (
+            SELECT body->>'issue_key' AS issue_key FROM moved
+            UNION SELECT jsonb_array_elements_text(body->'former_keys') FROM moved WHERE body ? 'former_keys'
+        )
+        SELECT 'deal', deal_key FROM deal_issues WHERE issue = ANY(%(keys)s)
+        UNION SELECT 'deal', d.deal_key FROM moved m
+            JOIN deal_issues d ON d.issue = (m.body->>'site_id') || ':' || (m.body->>'parent_id')
+        UNION SELECT 'deal', n.deal_key FROM named JOIN mentions n USING (issue_key)
+    """,
+    topics.SPRINTS.name: """
+        INSERT INTO marks (kind, subject)
+        SELECT DISTINCT 'deal', d.deal_key
+        FROM sprints s, deal_issues d JOIN issues i ON i.key = d.issue
+        WHERE s.key = ANY(%(keys)s) AND i.body->'sprint_ids' ? (s.body->>'id')
+    """,
+    topics.BOARDS.name: """
+        INSERT INTO marks (kind, subject)
+        SELECT DISTINCT 'deal', d.deal_key
+        FROM boards b, deal_issues d JOIN issues i ON i.key = d.issue
+        WHERE b.key = ANY(%(keys)s)
+            AND (b.body->'project_ids' ? (i.body->>'project_id') OR b.body->'project_keys' ? (i.body->>'project_key'))
+    """,
+}
+"""Who must be evaluated again when records of a topic changed."""
