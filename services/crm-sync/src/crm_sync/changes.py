@@ -1,0 +1,96 @@
+"""Which deals have changed: every row in the overlap is listed each time, and re-read only when that can tell news.
+
+A Salesforce transaction may become visible up to ten minutes after its stamps (reference: 4.2), so each poll lists
+rows that far back. Reading all those deals again each time would multiply the cost; what was read is remembered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from troth_contracts.crm import Deal
+
+from crm_sync.describe import ObjectSchema
+from crm_sync.fields import Record
+from crm_sync.soql import Condition, Query, parse_time
+
+SETTLED = timedelta(seconds=600)
+"""Ceiling of a transaction: after that nothing can appear with an older stamp."""
+_SECOND = timedelta(seconds=1)
+
+
+def changed_rows(schema: ObjectSchema, since: datetime | None) -> Query:
+    """Ids and stamps of the rows of an object stamped at ``since`` or later; all rows for None."""
+    fields = ["Id", schema.stamp] + ([schema.parent] if schema.parent else [])
+    where = () if since is None else (Condition(schema.stamp, ">=", since),)
+    return Query(schema.name, tuple(fields), where, order=(schema.stamp, "Id"))
+
+
+def deal_id(schema: ObjectSchema, row: Record) -> str:
+    """The opportunity a listed row belongs to."""
+    return str(row[schema.parent or "Id"])
+
+
+def stamp_of(schema: ObjectSchema, row: Record) -> datetime:
+    """When Salesforce says the row last changed, UTC."""
+    return parse_time(str(row[schema.stamp]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Sighting:
+    stamp: datetime
+    read_at: datetime
+
+
+class Recent:
+    """Rows read lately, by object and id. Forgetting is always safe: the deal is then read once more."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[str, str], _Sighting] = {}
+
+    def note(self, name: str, row_id: str, stamp: datetime, read_at: datetime) -> None:
+        """The row with this stamp was read as part of its deal, in a read that began at ``read_at``."""
+        if stamp > read_at - 2 * SETTLED:
+            self._seen[name, row_id] = _Sighting(stamp, read_at)
+
+    def is_news(self, name: str, row_id: str, stamp: datetime, now: datetime) -> bool:
+        """Whether the deal must be read: unseen, changed, possibly changed again in the same second, or settled."""
+        seen = self._seen.get((name, row_id))
+        if seen is None or seen.stamp != stamp:
+            return True
+        same_second = seen.read_at < stamp + _SECOND
+        return same_second or seen.read_at < stamp + SETTLED <= now
+
+    def prune(self, now: datetime) -> None:
+        """Drops what no overlap can list any more."""
+        oldest = now - 3 * SETTLED
+        self._seen = {key: seen for key, seen in self._seen.items() if seen.stamp >= oldest}
+
+    def clear(self) -> None:
+        """After a failed publish nothing counts as read."""
+        self._seen.clear()
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+
+class Parents:
+    """The deal of every known line item and role: a hard deletion tells only the child's own id."""
+
+    def __init__(self) -> None:
+        self._deal_of: dict[str, str] = {}
+
+    def note(self, child_id: str, deal: str) -> None:
+        """The child belongs to the deal."""
+        self._deal_of[child_id] = deal
+
+    def note_deal(self, deal: Deal) -> None:
+        """All parts of a published deal."""
+        for part in (*deal.line_items, *deal.roles):
+            self._deal_of[part.id] = deal.id
+
+    def deals_of(self, child_ids: Iterable[str]) -> set[str]:
+        """Deals of those children that are known."""
+        return {self._deal_of[child] for child in child_ids if child in self._deal_of}

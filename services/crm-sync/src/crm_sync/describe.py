@@ -1,0 +1,185 @@
+"""Which objects and fields this org lets us read, found with describe; what is missing is named, never fatal alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from crm_sync.errors import AccessRefused, SchemaChanged
+from crm_sync.salesforce import Described, SalesforceReader
+
+STAMPS = ("SystemModstamp", "LastModifiedDate", "CreatedDate")
+_UNREADABLE = frozenset({"address", "location", "base64", "complexvalue"})
+LONGEST_CUSTOM = 6_000
+"""Characters of custom field names in one query; the rest of the request is needed for ids."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An object we read. ``fields`` are missed aloud, ``silent`` ones are normal to be absent."""
+
+    name: str
+    fields: tuple[str, ...]
+    silent: tuple[str, ...] = ()
+    stamps: tuple[str, ...] = STAMPS
+    parent: str | None = None
+    custom: bool = False
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+OPPORTUNITY = Wanted(
+    "Opportunity",
+    _names(
+        "Id Name IsDeleted OwnerId AccountId StageName IsClosed IsWon Probability ForecastCategory Amount"
+        " CloseDate CreatedDate SystemModstamp NextStep Description"
+    ),
+    silent=("CurrencyIsoCode",),
+    custom=True,
+)
+LINE_ITEM = Wanted(
+    "OpportunityLineItem",
+    _names(
+        "Id IsDeleted OpportunityId Product2Id Quantity TotalPrice ServiceDate Description SystemModstamp"
+    ),
+    silent=("CurrencyIsoCode",),
+    parent="OpportunityId",
+)
+CONTACT_ROLE = Wanted(
+    "OpportunityContactRole",
+    _names("Id IsDeleted OpportunityId ContactId Role IsPrimary SystemModstamp"),
+    parent="OpportunityId",
+)
+TEAM_MEMBER = Wanted(
+    "OpportunityTeamMember",
+    _names("Id IsDeleted OpportunityId UserId TeamMemberRole SystemModstamp"),
+    parent="OpportunityId",
+)
+HISTORY = Wanted(
+    "OpportunityHistory",
+    _names("Id IsDeleted OpportunityId CreatedDate StageName Probability ForecastCategory Amount CloseDate"),
+    stamps=("CreatedDate",),
+    parent="OpportunityId",
+)
+STAGE = Wanted(
+    "OpportunityStage",
+    _names("Id ApiName MasterLabel IsClosed IsWon IsActive DefaultProbability ForecastCategory"),
+)
+CURRENCY = Wanted("CurrencyType", _names("Id IsoCode ConversionRate IsCorporate"))
+USER = Wanted("User", _names("Id Name Email IsActive"))
+PRODUCT = Wanted("Product2", _names("Id Name ProductCode Family IsActive IsDeleted"))
+
+CHILDREN = (LINE_ITEM, CONTACT_ROLE, TEAM_MEMBER, HISTORY)
+REFERENCES = (STAGE, CURRENCY, USER, PRODUCT)
+ALL = (OPPORTUNITY, *CHILDREN, *REFERENCES)
+OPTIONAL = frozenset({CURRENCY.name, TEAM_MEMBER.name})
+"""Absent in an org with a single currency, or without opportunity teams: normal."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectSchema:
+    """What can be read of one object."""
+
+    name: str
+    fields: tuple[str, ...]
+    stamp: str
+    custom: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    """Custom fields that do not fit into one query."""
+    parent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OrgSchema:
+    """Every readable object by name; the others are in ``absent``."""
+
+    objects: Mapping[str, ObjectSchema]
+    absent: tuple[str, ...] = ()
+    deal: ObjectSchema = field(init=False)
+
+    def __post_init__(self) -> None:
+        if OPPORTUNITY.name not in self.objects:
+            raise AccessRefused(
+                "Salesforce shows no Opportunity to this user: grant Read and View All on it to the Run As user"
+            )
+        object.__setattr__(self, "deal", self.objects[OPPORTUNITY.name])
+
+    @property
+    def children(self) -> tuple[ObjectSchema, ...]:
+        """The readable parts of a deal."""
+        return tuple(self.objects[item.name] for item in CHILDREN if item.name in self.objects)
+
+    @property
+    def multi_currency(self) -> bool:
+        """Whether records say their currency themselves."""
+        return "CurrencyIsoCode" in self.deal.fields
+
+    def problems(self) -> tuple[str, ...]:
+        """One sentence, with the fix, for each thing that should be readable and is not."""
+        lines = [
+            f"{name} is not readable: grant Read on it to the Run As user"
+            for name in self.absent
+            if name not in OPTIONAL
+        ]
+        for item in self.objects.values():
+            lines += [
+                f"{item.name}.{name} is not readable: check field-level security" for name in item.missing
+            ]
+            if item.left_out:
+                lines.append(
+                    f"{item.name} has too many custom fields for one query: {', '.join(item.left_out)} left out"
+                )
+        return tuple(lines)
+
+
+async def read_schema(reader: SalesforceReader) -> OrgSchema:
+    """Describes every object; AccessRefused when there are no opportunities to be read."""
+    found = await asyncio.gather(*(_describe(reader, item) for item in ALL))
+    objects = {item.name: item for item in found if item is not None}
+    return OrgSchema(objects, tuple(item.name for item in ALL if item.name not in objects))
+
+
+async def _describe(reader: SalesforceReader, wanted: Wanted) -> ObjectSchema | None:
+    try:
+        return object_schema(wanted, await reader.describe(wanted.name))
+    except SchemaChanged:
+        return None
+
+
+def object_schema(wanted: Wanted, described: Sequence[Described]) -> ObjectSchema:
+    """The part of ``wanted`` that is really there, with the custom fields where they are wanted."""
+    by_name = {item.name: item for item in described}
+    chosen = [name for name in (*wanted.fields, *wanted.silent) if name in by_name]
+    custom, left_out = _custom(described) if wanted.custom else ((), ())
+    account = ["Account.Name"] if wanted is OPPORTUNITY and "AccountId" in by_name else []
+    return ObjectSchema(
+        name=wanted.name,
+        fields=(*chosen, *account, *custom),
+        stamp=_stamp(wanted, by_name),
+        custom=custom,
+        missing=tuple(name for name in wanted.fields if name not in by_name),
+        left_out=left_out,
+        parent=wanted.parent,
+    )
+
+
+def _stamp(wanted: Wanted, by_name: Mapping[str, Described]) -> str:
+    """The first time field that may be filtered by."""
+    usable = (name for name in wanted.stamps if name in by_name and by_name[name].filterable)
+    return next(usable, wanted.stamps[-1])
+
+
+def _custom(described: Sequence[Described]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    names = [item.name for item in described if item.custom and item.type not in _UNREADABLE]
+    kept: list[str] = []
+    room = LONGEST_CUSTOM
+    for name in names:
+        room -= len(name) + 4
+        if room < 0:
+            break
+        kept.append(name)
+    return tuple(kept), tuple(names[len(kept) :])

@@ -1,0 +1,109 @@
+"""Reads typed values out of vendor records; PoisonError names the field that cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from decimal import Context, Decimal
+
+from crm_sync.soql import parse_time
+from troth_chassis.errors import PoisonError
+
+Record = Mapping[str, object]
+"""One row as Salesforce sends it; numbers with a fraction are Decimal."""
+_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
+_EXACT = Context(prec=100)
+_LARGEST_POWER = 60
+
+
+def long_id(value: str) -> str:
+    """The 18-character form of an id: three letters that record which of 15 characters are upper case.
+
+    PoisonError for anything that is no id.
+    """
+    if len(value) == 18 and value.isascii() and value.isalnum():
+        return value
+    if len(value) != 15 or not value.isascii() or not value.isalnum():
+        raise PoisonError(f"{value[:40]!r} is not a Salesforce id")
+    return value + "".join(_checksum(value[start : start + 5]) for start in (0, 5, 10))
+
+
+def _checksum(part: str) -> str:
+    return _ALPHABET[sum(1 << index for index, letter in enumerate(part) if letter.isupper())]
+
+
+def text(record: Record, field: str) -> str | None:
+    """A text without NUL characters; empty is null, as in Salesforce."""
+    value = record.get(field)
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise PoisonError(f"{field} is {_shown(value)}, not a text")
+    return value.replace("\x00", "") or None
+
+
+def required_text(record: Record, field: str) -> str:
+    """A text that must be there."""
+    value = text(record, field)
+    if value is None:
+        raise PoisonError(f"{field} is empty")
+    return value
+
+
+def reference(record: Record, field: str) -> str | None:
+    """The id of another record, in 18 characters."""
+    value = text(record, field)
+    return None if value is None else long_id(value)
+
+
+def own_id(record: Record) -> str:
+    """The record's own id, in 18 characters."""
+    return long_id(required_text(record, "Id"))
+
+
+def number(record: Record, field: str) -> Decimal | None:
+    """An exact number in its shortest form, so that 5 and 5.0 are equal in content."""
+    value = record.get(field)
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        raise PoisonError(f"{field} is {_shown(value)}, not a number")
+    return plain(value, field)
+
+
+def plain(value: float | Decimal, field: str) -> Decimal:
+    """``value`` without trailing zeros and without exponent."""
+    exact = Decimal(str(value))
+    if not exact.is_finite() or abs(exact.adjusted()) > _LARGEST_POWER:
+        raise PoisonError(f"{field} is {_shown(value)}, not a number that can be kept")
+    return Decimal(format(exact.normalize(_EXACT), "f"))
+
+
+def day(record: Record, field: str) -> date | None:
+    """A date without time or zone."""
+    value = text(record, field)
+    try:
+        return None if value is None else date.fromisoformat(value)
+    except ValueError as error:
+        raise PoisonError(f"{field} is {_shown(value)}, not a date") from error
+
+
+def moment(record: Record, field: str) -> datetime | None:
+    """A time in UTC."""
+    value = text(record, field)
+    try:
+        return None if value is None else parse_time(value)
+    except ValueError as error:
+        raise PoisonError(f"{field} is {_shown(value)}, not a time") from error
+
+
+def flag(record: Record, field: str) -> bool:
+    """A checkbox; missing is false."""
+    value = record.get(field)
+    if value is not None and not isinstance(value, bool):
+        raise PoisonError(f"{field} is {_shown(value)}, not true or false")
+    return bool(value)
+
+
+def _shown(value: object) -> str:
+    return repr(value)[:60]

@@ -1,0 +1,48 @@
+"""What crm-sync counts. Labels are bounded: topics, API resources and status codes."""
+
+from __future__ import annotations
+
+import re
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_USAGE = re.compile(r"\bapi-usage=(\d+)/(\d+)")
+
+
+class CrmMetrics:
+    """All instruments of the service; also watches every call to Salesforce."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.published = Counter(
+            "crm_sync_records_published", "Records published", ["topic"], registry=registry
+        )
+        self.tombstones = Counter("crm_sync_tombstones", "Deletions published", registry=registry)
+        self.unchanged = Counter(
+            "crm_sync_deals_unchanged", "Deals read whose content was already published", registry=registry
+        )
+        self.dead_letters = Counter("crm_sync_dead_letters", "Records that cannot be used", registry=registry)
+        self.unseen = Counter(
+            "crm_sync_deals_unseen", "Changed deals that could not be read, with no deletion", registry=registry
+        )
+        self.calls = Counter(
+            "crm_sync_api_calls", "Calls to Salesforce", ["resource", "status"], registry=registry
+        )
+        self.usage = Gauge(
+            "crm_sync_api_usage_ratio", "The org's use of its daily API calls, 0 to 1", registry=registry
+        )
+        self.progress = Gauge(
+            "crm_sync_backfill_ratio", "Share of the first full read that is published", registry=registry
+        )
+        self.fresh_at = Gauge(
+            "crm_sync_fresh_timestamp_seconds",
+            "Source server time up to which all is published",
+            registry=registry,
+        )
+        self.poll_seconds = Histogram("crm_sync_poll_seconds", "Duration of a poll", registry=registry)
+
+    def called(self, resource: str, status: str, limit_info: str | None) -> None:
+        """Counts a call and reads the header Sforce-Limit-Info, whose second part is another app's share."""
+        self.calls.labels(resource, status).inc()
+        found = _USAGE.search(limit_info or "")
+        if found and int(found[2]):
+            self.usage.set(int(found[1]) / int(found[2]))

@@ -1,0 +1,151 @@
+"""Turns what was read into records and publishes them together with the watermarks that cover them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+from troth_contracts.codec import OutRecord
+from troth_contracts.crm import reference_key
+from troth_contracts.sync import SyncStatus, Watermark
+from troth_contracts.topics import CRM_STATE, OPPORTUNITIES, REFERENCE, SYNC_STATUS
+
+from troth_chassis.dead_letters import dead_letter
+from troth_chassis.errors import PoisonError
+from troth_chassis.publisher import Publisher
+
+from crm_sync.deal import DealRecords, Org, to_deal
+from crm_sync.fields import Record, long_id
+from crm_sync.metrics import CrmMetrics
+from crm_sync.reference import READERS, ReferenceTable
+from crm_sync.watermarks import SERVICE, Watermarks, time_of
+from crm_sync.whole import rows_of
+
+LARGEST = 950_000
+"""Bytes of one record; brokers take about a megabyte unless told otherwise."""
+_original = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
+
+
+class Outbox:
+    """Collects the records of one pass. ``commit`` publishes all of them or none."""
+
+    def __init__(
+        self, publisher: Publisher, marks: Watermarks, org: Org, metrics: CrmMetrics
+    ) -> None:
+        self._publisher = publisher
+        self._marks = marks
+        self.org = org
+        self._metrics = metrics
+        self._pending: list[OutRecord] = []
+        self._letters: dict[str, bytes] = {}
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    def deal(self, records: DealRecords, version: int) -> None:
+        """The deal as it is now, or a dead letter with its original records when it cannot be read."""
+        original = _original.encode(rows_of(records))
+        key = f"{self.org.id}:{records.opportunity.get('Id')}"
+        try:
+            deal = to_deal(records, self.org)
+            record = self._publisher.state(OPPORTUNITIES, deal.key, deal, version)
+            if record is not None and len(record.value or b"") > LARGEST:
+                raise PoisonError(f"the deal has {len(record.value or b'')} bytes, at most {LARGEST} can be sent")
+        except PoisonError as error:
+            self._dead_letter("Opportunity", key, error.reason, original)
+            return
+        self._letters.pop(key, None)
+        if record is None:
+            self._metrics.unchanged.inc()
+        self._add(record)
+
+    def deal_gone(self, opportunity_id: str, version: int) -> None:
+        """A deletion; nothing when it is already known or the deal was never published."""
+        record = self._publisher.tombstone(OPPORTUNITIES, f"{self.org.id}:{long_id(opportunity_id)}", version)
+        if record is not None:
+            self._metrics.tombstones.inc()
+        self._add(record)
+
+    def references(self, table: ReferenceTable, version: int) -> None:
+        """A whole table: its rows as they are, and deletions of what is no longer in it."""
+        live = {key for row in table.records if (key := self._reference(table.kind, row, version)) is not None}
+        prefix = f"{self.org.id}:{table.kind}:"
+        for key in self._publisher.keys(REFERENCE):
+            if key.startswith(prefix) and key not in live:
+                self._add(self._publisher.tombstone(REFERENCE, key, version))
+
+    def _reference(self, kind: str, row: Record, version: int) -> str | None:
+        try:
+            reference = READERS[kind](row, self.org.id)
+        except PoisonError as error:
+            key = f"{self.org.id}:{kind}:{row.get('Id')}"
+            self._dead_letter(kind, key, error.reason, _original.encode(row))
+            return key
+        key = reference_key(reference)
+        self._add(self._publisher.state(REFERENCE, key, reference, version))
+        return key
+
+    def _dead_letter(self, source: str, key: str, reason: str, original: bytes) -> None:
+        """Told once per content, however often the record is read again."""
+        if self._letters.get(key) == original:
+            return
+        self._letters[key] = original
+        self._metrics.dead_letters.inc()
+        self._add(dead_letter(SERVICE, reason=reason, source=source, key=key, value=original[:LARGEST]))
+
+    def _add(self, record: OutRecord | None) -> None:
+        if record is not None:
+            self._pending.append(record)
+
+    async def commit(self, marks: Sequence[Watermark] = (), status: SyncStatus | None = None) -> None:
+        """Publishes what was collected together with the watermarks that cover it."""
+        version = self._marks.next_version()
+        records = [*self._pending, *self._state_records(marks, status, version)]
+        self._pending = []
+        await self._publisher.commit(records)
+        self._marks.keep(marks)
+        for record in records:
+            self._metrics.published.labels(record.topic).inc()
+
+    def _state_records(
+        self, marks: Iterable[Watermark], status: SyncStatus | None, version: int
+    ) -> Iterable[OutRecord]:
+        bodies = [self._publisher.state(CRM_STATE, mark.key, mark, version) for mark in marks]
+        if status is not None:
+            bodies.append(self._publisher.state(SYNC_STATUS, status.key, status, version))
+        return [record for record in bodies if record is not None]
+
+    def status(
+        self,
+        state: Literal["backfilling", "complete", "paused"],
+        at: datetime,
+        *,
+        fresh_at: datetime | None = None,
+        reason: str | None = None,
+    ) -> SyncStatus:
+        """What to tell of this org's sync; ``records`` counts the deals that are live."""
+        return SyncStatus(
+            service=SERVICE,
+            scope=self.org.id,
+            state=state,
+            at=at,
+            fresh_at=fresh_at,
+            records=self.live_deals(),
+            reason=reason,
+        )
+
+    def live_deals(self) -> int:
+        """Deals published and not deleted."""
+        return len(self._publisher.keys(OPPORTUNITIES))
+
+    def last_time(self) -> datetime:
+        """A server time for what happens without an answer of the server."""
+        return time_of(self._marks.next_version())
+
+    def drop(self) -> None:
+        """Forgets what was collected: the pass failed and will be done again."""
+        self._pending = []
+
+

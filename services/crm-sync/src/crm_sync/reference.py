@@ -1,0 +1,98 @@
+"""Stages, currencies, users and products: read in full, joined by readers, never copied into deals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from crm_sync.deal import forecast_category
+from crm_sync.describe import CURRENCY, PRODUCT, STAGE, USER, OrgSchema
+from crm_sync.fields import Record, flag, number, own_id, required_text, text
+from crm_sync.paging import rows
+from crm_sync.salesforce import SalesforceReader
+from crm_sync.soql import Query
+from troth_contracts.crm import CrmUser, CurrencyRate, Product, Reference, Stage
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceTable:
+    """One object in full, deleted rows left out."""
+
+    kind: str
+    records: tuple[Record, ...]
+
+
+def to_stage(record: Record, org_id: str) -> Stage:
+    """An OpportunityStage."""
+    return Stage(
+        org_id=org_id,
+        id=own_id(record),
+        api_name=required_text(record, "ApiName"),
+        label=text(record, "MasterLabel") or required_text(record, "ApiName"),
+        is_closed=flag(record, "IsClosed"),
+        is_won=flag(record, "IsWon"),
+        is_active=flag(record, "IsActive"),
+        default_probability=number(record, "DefaultProbability"),
+        forecast_category=forecast_category(record),
+    )
+
+
+def to_currency(record: Record, org_id: str) -> CurrencyRate:
+    """A CurrencyType."""
+    return CurrencyRate(
+        org_id=org_id,
+        id=own_id(record),
+        code=required_text(record, "IsoCode"),
+        rate=number(record, "ConversionRate") or Decimal(1),
+        is_corporate=flag(record, "IsCorporate"),
+    )
+
+
+def to_user(record: Record, org_id: str) -> CrmUser:
+    """A User."""
+    return CrmUser(
+        org_id=org_id,
+        id=own_id(record),
+        name=required_text(record, "Name"),
+        email=text(record, "Email"),
+        is_active=flag(record, "IsActive"),
+    )
+
+
+def to_product(record: Record, org_id: str) -> Product:
+    """A Product2."""
+    return Product(
+        org_id=org_id,
+        id=own_id(record),
+        name=required_text(record, "Name"),
+        code=text(record, "ProductCode"),
+        family=text(record, "Family"),
+        is_active=flag(record, "IsActive"),
+    )
+
+
+READERS: Mapping[str, Callable[[Record, str], Reference]] = {
+    "stage": to_stage,
+    "currency": to_currency,
+    "user": to_user,
+    "product": to_product,
+}
+_OBJECTS = {"stage": STAGE.name, "currency": CURRENCY.name, "user": USER.name, "product": PRODUCT.name}
+
+
+async def read_references(reader: SalesforceReader, schema: OrgSchema) -> list[ReferenceTable]:
+    """Every readable table; one that is not readable is left out, so that nothing is taken for deleted."""
+    tables = []
+    for kind, name in _OBJECTS.items():
+        if name in schema.objects:
+            found = await rows(reader, Query(name, schema.objects[name].fields))
+            tables.append(ReferenceTable(kind, tuple(row for row in found if not flag(row, "IsDeleted"))))
+    return tables
+
+
+def default_currency(tables: list[ReferenceTable], configured: str | None) -> str | None:
+    """The corporate currency of a multi-currency org, else what was configured."""
+    currencies = next((table.records for table in tables if table.kind == "currency"), ())
+    corporate = (text(record, "IsoCode") for record in currencies if flag(record, "IsCorporate"))
+    return next(corporate, None) or configured

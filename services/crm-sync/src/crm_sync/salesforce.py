@@ -1,0 +1,68 @@
+"""The port to Salesforce: the few questions crm-sync asks, and the shape of the answers.
+
+``rest.py`` answers them over the network; tests answer them from memory and pass the same contract test.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from crm_sync.fields import Record
+from crm_sync.soql import Query
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of a result. A page may hold any number of rows, also none; only ``next_url`` tells the end."""
+
+    records: tuple[Record, ...]
+    total: int
+    next_url: str | None
+    server_time: datetime
+    """Salesforce's clock when it answered, UTC, whole seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deletions:
+    """Ids deleted in a window, hard deletions included."""
+
+    ids: tuple[str, ...]
+    covered_until: datetime
+    """Where the next window must begin; may lie before the asked end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A field as describe tells it."""
+
+    name: str
+    type: str
+    custom: bool
+    filterable: bool
+    label: str
+
+
+class SalesforceReader(Protocol):
+    """Read-only access to one org. Every call may raise a TransientError or AccessRefused of ``errors.py``."""
+
+    async def org_id(self) -> str:
+        """18-character id of the org the session belongs to."""
+        ...
+
+    async def query(self, query: Query) -> Page:
+        """First page of the result; deleted rows that are still in the recycle bin are included."""
+        ...
+
+    async def more(self, next_url: str) -> Page:
+        """A further page; LocatorLost when the chain must be restarted."""
+        ...
+
+    async def describe(self, name: str) -> tuple[Described, ...]:
+        """Fields of an object that this user may read; SchemaChanged when the object is not there."""
+        ...
+
+    async def deleted(self, name: str, start: datetime, end: datetime) -> Deletions:
+        """Deletions of an object in the window; ReplicationLogLost when it begins too far back."""
+        ...
