@@ -1,0 +1,56 @@
+# Everything a person does here is a target; `make` alone explains them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+MEMBERS := contracts services/chassis services/crm-sync services/jira-sync services/risk-engine deploy/sandbox
+LOCK := deploy/locks/development.txt
+
+.PHONY: help setup demo test check bench faults kafka generate lock clean
+
+help: ## Explain every target in one line
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk 'BEGIN {FS = ":.*## "} {printf "  make %-10s %s\n", $$1, $$2}'
+
+$(STAMP): $(LOCK) $(addsuffix /pyproject.toml,$(MEMBERS))
+	@echo "Installing into $(VENV) (once; a minute or so)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation $(addprefix -e ,$(MEMBERS))
+	@touch $(STAMP)
+
+setup: $(STAMP) ## Create the virtual environment and install everything into it
+
+demo: $(STAMP) ## Run the whole product against simulated Salesforce and Jira (ONCE=1: check the stories and exit)
+	@$(BIN)/python -m troth_sandbox.demo $(if $(ONCE),--once)
+
+test: $(STAMP) check ## Run everything: units, contracts, integration on real Kafka and PostgreSQL, end to end
+	@$(BIN)/python -m pytest
+
+check: $(STAMP) ## Lint, types, imports, generated files and unit tests, in about a minute
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m troth_contracts.generate --check
+	@$(BIN)/python -m troth_contracts.compatibility
+	@$(BIN)/python -m pytest -q -m "not slow" tests/contracts tests/chassis tests/crm_sync tests/jira_sync tests/risk_engine
+
+bench: $(STAMP) ## Measure ingest rate and event-to-alert latency, as ratios to a baseline of the same run
+	@$(BIN)/python -m tests.bench
+
+faults: $(STAMP) ## Kill services at random moments and compare the outcome (FULL=1: at full size)
+	@$(BIN)/python -m pytest tests/e2e -k kill
+
+kafka: $(STAMP) ## Run one local Apache Kafka by hand until Ctrl-C
+	@$(BIN)/python -m troth_sandbox.brokers
+
+generate: $(STAMP) ## Write schemas, AsyncAPI document and topic table from the contracts
+	@$(BIN)/python -m troth_contracts.generate
+
+lock: $(STAMP) ## Resolve the hashed requirement files again
+	@$(BIN)/python deploy/locks/lock.py
+
+clean: ## Remove the virtual environment and everything built
+	rm -rf $(VENV) build
