@@ -1,0 +1,1 @@
+"""The rules, pure: vendor documents to contract types, histories to sprint facts. No I/O, no clock."""

@@ -1,0 +1,84 @@
+"""Which custom field means what on this site: found by type, never by a translated or doubled name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from jira_sync.parse import Json, optional_part
+
+SPRINT_TYPE = "com.pyxis.greenhopper.jira:gh-sprint"
+RANK_TYPE = "com.pyxis.greenhopper.jira:gh-lexo-rank"
+TEAM_POINTS_TYPE = "com.pyxis.greenhopper.jira:jsw-story-points"
+_POINT_NAMES = ("story points", "story point estimate")
+_SYSTEM = (
+    "summary",
+    "description",
+    "project",
+    "issuetype",
+    "status",
+    "created",
+    "updated",
+    "duedate",
+    "parent",
+    "labels",
+    "fixVersions",
+    "issuelinks",
+    "assignee",
+    "creator",
+    "resolutiondate",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SiteFields:
+    """The site's fields that planning needs. ``estimates`` is every candidate, the site-wide default first."""
+
+    sprint: str | None = None
+    rank: str | None = None
+    estimates: tuple[str, ...] = ()
+    by_project: Mapping[str, str] = field(default_factory=dict)
+    """Estimate field by project id, from the configuration of the project's boards."""
+
+    def estimate_of(self, project_id: str) -> str | None:
+        """The estimate field of a project's issues; the site's default where no board names one."""
+        return self.by_project.get(project_id) or (self.estimates[0] if self.estimates else None)
+
+    def requested(self) -> tuple[str, ...]:
+        """Field ids a search asks for."""
+        custom = [name for name in (self.sprint, self.rank, *self.estimates) if name and name not in _SYSTEM]
+        return (*_SYSTEM, *dict.fromkeys(custom))
+
+
+def discover(fields: Sequence[Json]) -> SiteFields:
+    """Sprint and rank by ``schema.custom``; estimates by the team-managed type, then by name (reference 3.5)."""
+    named = [entry for entry in fields if _name(entry) in _POINT_NAMES and _type(entry) == "number"]
+    candidates = [*_of_type(fields, TEAM_POINTS_TYPE), *(str(entry["id"]) for entry in named)]
+    return SiteFields(
+        sprint=next(iter(_of_type(fields, SPRINT_TYPE)), None),
+        rank=next(iter(_of_type(fields, RANK_TYPE)), None),
+        estimates=tuple(dict.fromkeys(candidates)),
+    )
+
+
+def with_boards(found: SiteFields, estimates: Iterable[tuple[Sequence[str], str]]) -> SiteFields:
+    """Adds what board configurations say: (project ids, field id) per board; the first board of a project wins."""
+    by_project: dict[str, str] = {}
+    extra: list[str] = []
+    for project_ids, field_id in estimates:
+        extra.append(field_id)
+        for project_id in project_ids:
+            by_project.setdefault(project_id, field_id)
+    return SiteFields(found.sprint, found.rank, tuple(dict.fromkeys((*found.estimates, *extra))), by_project)
+
+
+def _of_type(fields: Sequence[Json], custom: str) -> list[str]:
+    return [str(entry["id"]) for entry in fields if optional_part(entry, "schema").get("custom") == custom]
+
+
+def _type(entry: Json) -> object:
+    return optional_part(entry, "schema").get("type")
+
+
+def _name(entry: Json) -> str:
+    return str(entry.get("untranslatedName") or entry.get("name") or "").strip().lower()

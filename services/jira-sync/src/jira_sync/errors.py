@@ -1,0 +1,50 @@
+"""The errors of jira-sync, on the chassis's branches.
+
+TransientError
+├── JiraUnavailableError   no answer, 5xx or 429 to the end of the tries
+├── ScanFailedError        paging contradicted itself: nothing of the scan counts, the watermark stays
+└── AccessLostError        401 in the middle of a scan: the scan stops, the next start checks the credentials
+PoisonError
+├── UnreadableError        one issue, board or sprint does not look like the vendor's documents: dead letter
+└── ForbiddenError         one entity is hidden from the account (403, 404): quarantined and shown
+ConfigurationError
+├── CredentialsError       Jira does not accept the e-mail and token
+├── NotSupportedError      the site lacks what this service needs (not Cloud, search removed)
+└── StateLostError         data topics are there, the own state topic is empty
+"""
+
+from __future__ import annotations
+
+from troth_chassis.errors import ConfigurationError, PoisonError, TransientError
+
+
+class JiraUnavailableError(TransientError):
+    """Jira did not give a usable answer."""
+
+
+class ScanFailedError(TransientError):
+    """The pages of a scan cannot be trusted to be complete."""
+
+
+class AccessLostError(TransientError):
+    """Jira refused the credentials in the middle of a scan."""
+
+
+class UnreadableError(PoisonError):
+    """A document that cannot be read; the reason names the field."""
+
+
+class ForbiddenError(PoisonError):
+    """An entity the account may not see."""
+
+
+class CredentialsError(ConfigurationError):
+    """E-mail and token are not accepted."""
+
+
+class NotSupportedError(ConfigurationError):
+    """The site does not offer an endpoint this service is built on."""
+
+
+class StateLostError(ConfigurationError):
+    """Published data without the state that says how far it goes."""

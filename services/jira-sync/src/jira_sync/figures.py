@@ -1,0 +1,63 @@
+"""Puts the figures on a sprint: which rules, which time window, and whether they can still change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from msgspec.structs import replace
+
+from jira_sync.domain.sprint_events import life_events, scope_events, window_of
+from jira_sync.domain.sprint_facts import sprint_facts
+from jira_sync.domain.structure import closed_at, rules_of
+from jira_sync.memory import PlanningMemory
+from troth_contracts.jira import Board, Sprint, SprintEvent
+from troth_contracts.topics import ISSUE_EVENTS
+
+REACH = (ISSUE_EVENTS.retention or timedelta(days=400)) - timedelta(days=10)
+"""Final figures older than the event topic reaches back are never recomputed from a shortened past."""
+
+
+@dataclass(frozen=True, slots=True)
+class SprintTelling:
+    """What is to be published of one sprint."""
+
+    sprint: Sprint
+    events: tuple[SprintEvent, ...]
+    readings_differ: bool = False
+
+
+def tell_sprint(
+    sprint: Sprint, boards: Mapping[str, Board], memory: PlanningMemory, *, settled_before: datetime | None
+) -> SprintTelling:
+    """Figures and events of a sprint. They are final for sprints closed before ``settled_before``."""
+    before = memory.published.get(sprint.id)
+    window, rules = window_of(sprint), rules_of(sprint, boards)
+    if window is None or rules is None:
+        return SprintTelling(sprint, tuple(life_events(sprint, before)))
+    timelines = list(memory.timelines_of(sprint.id))
+    facts = sprint_facts(window, rules, timelines)
+    figured = replace(
+        sprint,
+        commitment=facts.commitment,
+        added=facts.added,
+        removed=facts.removed,
+        result=facts.result if sprint.state == "closed" else None,
+        provisional=not _is_settled(sprint, settled_before),
+    )
+    events = (*life_events(sprint, before), *scope_events(sprint, window, rules, timelines))
+    return SprintTelling(figured, events, facts.readings_differ)
+
+
+def is_out_of_reach(published: Sprint | None, now: datetime) -> bool:
+    """True for final figures that the event topic can no longer support."""
+    if published is None or published.provisional:
+        return False
+    closed = closed_at(published)
+    return closed is not None and closed < now - REACH
+
+
+def _is_settled(sprint: Sprint, settled_before: datetime | None) -> bool:
+    closed = closed_at(sprint)
+    return settled_before is not None and closed is not None and closed < settled_before

@@ -1,0 +1,172 @@
+"""Reads the frame of planning (fields, boards, sprints, versions), one forbidden board at a time.
+
+A board the account may not open is set aside and named; its neighbours are read. Boards, sprints and versions that
+disappear are left as published: deletions belong to the census, which is not part of this service yet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from jira_sync.domain.fields import SiteFields, discover, with_boards
+from jira_sync.domain.structure import configured_estimate, read_board, read_sprint, read_version
+from jira_sync.errors import ForbiddenError, ScanFailedError, UnreadableError
+from jira_sync.paging import all_offset_items
+from jira_sync.parse import Json, text
+from jira_sync.reader import JiraReader
+from troth_contracts.jira import Board, Sprint, Version
+
+T = TypeVar("T")
+R = TypeVar("R")
+_OPEN = ("active", "future")
+_CLOSED = ("closed",)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Fields and boards as last read; ``set_aside`` has the reason per entity that could not be read."""
+
+    fields: SiteFields = field(default_factory=SiteFields)
+    boards: Mapping[str, Board] = field(default_factory=dict)
+    projects: Mapping[str, str] = field(default_factory=dict)
+    """Key by id of every project a board shows."""
+    set_aside: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _RawBoard:
+    document: Json
+    configuration: Json
+    projects: Sequence[Json]
+
+
+async def read_frame(reader: JiraReader, site_id: str, wanted: Collection[str]) -> Frame:
+    """Fields, and all boards that show a wanted project (any, when ``wanted`` is empty)."""
+    found = discover(await reader.fields())
+    documents = await all_offset_items(reader.boards)
+    documents.sort(key=lambda document: int(text(document, "id")))
+    answers = await _each(documents, lambda document: _raw_board(reader, document))
+    aside: dict[str, str] = {}
+    raw: list[_RawBoard] = []
+    for document, answer in zip(documents, answers, strict=True):
+        if isinstance(answer, _RawBoard):
+            raw.append(answer)
+        else:
+            aside[f"board {document['id']}"] = str(answer)
+    raw = [board for board in raw if _is_wanted(board, wanted)]
+    fields = with_boards(found, _estimates(raw))
+    boards = (read_board(site_id, b.document, b.configuration, b.projects, fields) for b in raw)
+    projects = {text(project, "id"): text(project, "key") for board in raw for project in board.projects}
+    return Frame(fields, {board.id: board for board in boards}, projects, aside)
+
+
+async def read_versions(
+    reader: JiraReader, site_id: str, projects: Mapping[str, str]
+) -> tuple[list[Version], dict[str, str]]:
+    """Versions of every project (key by id), and the projects that could not be read."""
+    aside: dict[str, str] = {}
+    versions: list[Version] = []
+    answers = await _each(list(projects.values()), reader.versions)
+    for (project_id, key), answer in zip(projects.items(), answers, strict=True):
+        if isinstance(answer, Exception):
+            aside[f"versions of {key}"] = str(answer)
+        else:
+            versions += [read_version(site_id, document, project_id) for document in answer]
+    return versions, aside
+
+
+class SprintBook:
+    """The sprints every board lists. Open ones are read each time, closed ones when asked or when one is missing."""
+
+    def __init__(self) -> None:
+        self._by_board: dict[str, dict[str, Json]] = {}
+        self.set_aside: dict[str, str] = {}
+
+    async def refresh(self, reader: JiraReader, boards: Mapping[str, Board], *, full: bool) -> None:
+        """Reads the open sprints first, the closed ones after: a sprint that closes in between is seen twice."""
+        asked = [board for board in boards.values() if board.type != "kanban"]
+        self.set_aside = {}
+        answers = await _each(asked, lambda board: self._of_board(reader, board, full=full))
+        for board, answer in zip(asked, answers, strict=True):
+            if isinstance(answer, Exception):
+                self.set_aside[f"sprints of board {board.id}"] = str(answer)
+            else:
+                self._by_board[board.id] = answer
+        for gone in set(self._by_board) - set(boards):
+            del self._by_board[gone]
+
+    def sprints(self, site_id: str) -> list[Sprint]:
+        """Every sprint once, with all boards that list it; identity is the sprint id alone."""
+        boards: dict[str, list[str]] = {}
+        documents: dict[str, Json] = {}
+        for board_id, listed in self._by_board.items():
+            for sprint_id, document in listed.items():
+                boards.setdefault(sprint_id, []).append(board_id)
+                documents[sprint_id] = _further(documents.get(sprint_id), document)
+        return [
+            read_sprint(site_id, document, boards[sprint_id]) for sprint_id, document in documents.items()
+        ]
+
+    async def _of_board(self, reader: JiraReader, board: Board, *, full: bool) -> dict[str, Json]:
+        known = self._by_board.get(board.id)
+        found = await _listed(reader, board, _OPEN)
+        closed = {} if known is None else {key: doc for key, doc in known.items() if _is_closed(doc)}
+        missing = known is None or any(key not in found for key in known if key not in closed)
+        if full or missing:
+            closed = await _listed(reader, board, _CLOSED)
+        return {**found, **closed}
+
+
+async def _raw_board(reader: JiraReader, document: Json) -> _RawBoard:
+    board_id = text(document, "id")
+    configuration = await reader.board_configuration(board_id)
+    projects = await all_offset_items(lambda start: reader.board_projects(board_id, start))
+    return _RawBoard(document, configuration, projects)
+
+
+async def _listed(reader: JiraReader, board: Board, states: Sequence[str]) -> dict[str, Json]:
+    """A 400 on a board that is not scrum means: no sprints here. The text of the answer is never looked at."""
+    try:
+        items = await all_offset_items(lambda start: reader.sprints(board.id, states, start))
+    except ScanFailedError:
+        if board.type == "scrum":
+            raise
+        return {}
+    return {text(item, "id"): item for item in items}
+
+
+async def _each(
+    items: Sequence[T], read: Callable[[T], Awaitable[R]]
+) -> list[R | ForbiddenError | UnreadableError]:
+    """Reads all at once, within the budget; what is wrong with one item is its answer, all else is raised."""
+    answers = await asyncio.gather(*(read(item) for item in items), return_exceptions=True)
+    kept: list[R | ForbiddenError | UnreadableError] = []
+    for answer in answers:
+        if isinstance(answer, BaseException) and not isinstance(answer, ForbiddenError | UnreadableError):
+            raise answer
+        kept.append(answer)
+    return kept
+
+
+def _is_wanted(board: _RawBoard, wanted: Collection[str]) -> bool:
+    return not wanted or any(text(project, "key") in wanted for project in board.projects)
+
+
+def _estimates(boards: Sequence[_RawBoard]) -> list[tuple[list[str], str]]:
+    return [
+        ([text(project, "id") for project in board.projects], field_id)
+        for board in boards
+        if (field_id := configured_estimate(board.configuration)) is not None
+    ]
+
+
+def _is_closed(document: Json) -> bool:
+    return str(document.get("state", "")).lower() == "closed"
+
+
+def _further(one: Json | None, other: Json) -> Json:
+    """Of two boards' copies of a sprint the one that is further in its life."""
+    return other if one is None or _is_closed(other) else one

@@ -1,0 +1,60 @@
+"""The frame and the sprints as last read, and which sprints a new reading touches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from jira_sync.frame import Frame, SprintBook, read_frame
+from jira_sync.reader import JiraReader
+from troth_contracts.jira import Sprint
+
+
+class Planning:
+    """Boards and sprints of one site between scans."""
+
+    def __init__(self) -> None:
+        self.frame = Frame()
+        self.sprints: dict[str, Sprint] = {}
+        """Without figures, by id."""
+        self.versions_aside: Mapping[str, str] = {}
+        self._book = SprintBook()
+        self._read_at: float | None = None
+        self._differing: set[str] = set()
+
+    def is_due(self, now: float, every: float) -> bool:
+        """True when fields and boards were not read within ``every`` seconds."""
+        return self._read_at is None or now - self._read_at >= every
+
+    async def refresh_frame(
+        self, reader: JiraReader, site_id: str, projects: Sequence[str], now: float
+    ) -> set[str]:
+        """Reads fields and boards; every sprint is touched when a board's rules changed."""
+        frame = await read_frame(reader, site_id, projects)
+        changed = frame.boards != self.frame.boards
+        self.frame, self._read_at = frame, now
+        return set(self.sprints) if changed else set()
+
+    async def refresh_sprints(self, reader: JiraReader, site_id: str, *, full: bool) -> set[str]:
+        """Reads the sprints; the ids of those that are new or changed."""
+        await self._book.refresh(reader, self.frame.boards, full=full)
+        found = {sprint.id: sprint for sprint in self._book.sprints(site_id)}
+        changed = {sprint_id for sprint_id, sprint in found.items() if self.sprints.get(sprint_id) != sprint}
+        self.sprints = found
+        return changed
+
+    def renames(self, known: Mapping[str, str]) -> bool:
+        """True when a project has another key than its issues: a rename leaves ``updated`` alone."""
+        return any(known.get(project_id, key) != key for project_id, key in self.frame.projects.items())
+
+    def note_reading(self, sprint_id: str, *, differs: bool) -> None:
+        """Remembers whether the vendor's two definitions disagree about the sprint."""
+        (self._differing.add if differs else self._differing.discard)(sprint_id)
+
+    @property
+    def read_differently(self) -> int:
+        """Sprints about which they disagree."""
+        return len(self._differing)
+
+    def set_aside(self) -> dict[str, str]:
+        """Everything that could not be read, with the reason."""
+        return {**self.frame.set_aside, **self._book.set_aside, **self.versions_aside}

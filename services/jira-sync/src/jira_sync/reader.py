@@ -1,0 +1,91 @@
+"""The port to Jira: one page or one document per call, as the vendor sent it. No paging, no meaning.
+
+``cloud.py`` implements it for Jira Cloud; the dialect of Data Center will be a second implementation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from jira_sync.parse import Json
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPage:
+    """A page of a token loop. ``is_last`` is None where the vendor did not say."""
+
+    items: tuple[Json, ...]
+    token: str | None
+    is_last: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetPage:
+    """A page of an agile endpoint; ``total`` is not dependable and not kept."""
+
+    items: tuple[Json, ...]
+    is_last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ServerInfo:
+    """What the site says of itself."""
+
+    now: datetime
+    """The server's time when it answered (header ``Date``), UTC."""
+    deployment: str
+
+
+class JiraReader(Protocol):
+    """Reads one site.
+
+    Raises JiraUnavailableError after all tries, AccessLostError on 401, ForbiddenError on 403 and 404 of one entity,
+    NotSupportedError when the endpoint is gone (410), ScanFailedError when a search is refused (400).
+    """
+
+    async def server_info(self) -> ServerInfo:
+        """Server time and deployment type."""
+        ...
+
+    async def myself(self) -> Json:
+        """The account the credentials belong to."""
+        ...
+
+    async def fields(self) -> Sequence[Json]:
+        """All fields of the site."""
+        ...
+
+    async def search(self, jql: str, fields: Sequence[str], token: str | None, size: int) -> TokenPage:
+        """One page of issues with exactly these field ids."""
+        ...
+
+    async def approximate_count(self, jql: str) -> int:
+        """About how many issues match: for progress only, no proof of completeness."""
+        ...
+
+    async def changelogs(self, issue_ids: Sequence[str], token: str | None) -> TokenPage:
+        """One page of complete changelogs: items are ``{issueId, changeHistories}``; at most 1,000 issues."""
+        ...
+
+    async def boards(self, start: int) -> OffsetPage:
+        """One page of boards the account sees."""
+        ...
+
+    async def board_configuration(self, board_id: str) -> Json:
+        """Columns and estimation of a board."""
+        ...
+
+    async def board_projects(self, board_id: str, start: int) -> OffsetPage:
+        """One page of the projects a board's filter selects."""
+        ...
+
+    async def sprints(self, board_id: str, states: Sequence[str], start: int) -> OffsetPage:
+        """One page of a board's sprints in these states."""
+        ...
+
+    async def versions(self, project_key: str) -> Sequence[Json]:
+        """All versions of a project."""
+        ...

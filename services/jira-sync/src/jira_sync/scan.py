@@ -1,0 +1,106 @@
+"""One pass over the issues: the query, the pages with their complete changelogs, and each issue as it is to be told.
+
+The query has a lower bound only, in unquoted epoch milliseconds floored to the minute: quoted times are read in the
+account's time zone, and an upper bound hides issues that change often. Nothing depends on the order of the pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+from msgspec.structs import replace
+
+from jira_sync.domain.changelog import former_keys, issue_events
+from jira_sync.domain.fields import SiteFields
+from jira_sync.domain.issue import read_issue
+from jira_sync.errors import UnreadableError
+from jira_sync.memory import PlanningMemory
+from jira_sync.paging import read_ahead, token_pages
+from jira_sync.parse import Json, parts, text
+from jira_sync.reader import JiraReader
+from troth_contracts.jira import Issue, IssueEvent
+
+PAGE_SIZE = 100
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST_MINUTE = datetime(2000, 1, 1, tzinfo=UTC)
+"""Bounds a query that names no project: the search refuses unbounded ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawIssue:
+    """An issue and its complete changelog as the vendor sent them."""
+
+    document: Json
+    histories: Sequence[Json]
+
+    def original(self) -> bytes:
+        """For the dead letters."""
+        return msgspec.json.encode({"issue": self.document, "histories": list(self.histories)})
+
+
+@dataclass(frozen=True, slots=True)
+class IssueTelling:
+    """What is to be published of one issue."""
+
+    issue: Issue
+    events: tuple[IssueEvent, ...]
+
+
+def issue_query(projects: Collection[str], since: datetime | None) -> str:
+    """JQL for everything changed since then; for everything when ``since`` is None."""
+    clauses = []
+    if projects:
+        clauses.append("project in ({})".format(", ".join(f'"{key}"' for key in sorted(projects))))
+    if since is not None or not projects:
+        clauses.append(f"updated >= {_minute_ms(since or _FIRST_MINUTE)}")
+    return f"{' AND '.join(clauses)} ORDER BY updated ASC, id ASC"
+
+
+async def issue_pages(
+    reader: JiraReader, query: str, fields: Sequence[str]
+) -> AsyncIterator[tuple[RawIssue, ...]]:
+    """Pages with complete changelogs; the next page and its changelogs are fetched while one is used."""
+
+    async def documents() -> AsyncIterator[tuple[Json, ...]]:
+        async for page in token_pages(lambda token: reader.search(query, fields, token, PAGE_SIZE)):
+            yield page
+
+    async def completed() -> AsyncIterator[tuple[RawIssue, ...]]:
+        async for page in read_ahead(documents()):
+            histories = await _histories(reader, [str(issue["id"]) for issue in page if issue.get("id")])
+            yield tuple(RawIssue(issue, histories.get(str(issue.get("id")), ())) for issue in page)
+
+    async for page in read_ahead(completed()):
+        yield page
+
+
+def tell_issue(site_id: str, raw: RawIssue, fields: SiteFields, memory: PlanningMemory) -> IssueTelling:
+    """The issue with its former keys and its planning events. UnreadableError when it makes no sense."""
+    issue = read_issue(site_id, raw.document, fields)
+    try:
+        events = issue_events(issue, raw.histories, fields)
+    except UnreadableError as error:
+        raise UnreadableError(f"{issue.issue_key}: changelog: {error.reason}") from error
+    keys = former_keys(issue.issue_key, events, memory.known_keys(issue.id))
+    return IssueTelling(replace(issue, former_keys=keys), events)
+
+
+async def _histories(reader: JiraReader, issue_ids: Sequence[str]) -> Mapping[str, list[Json]]:
+    found: dict[str, list[Json]] = {issue_id: [] for issue_id in issue_ids}
+    if issue_ids:
+        async for page in token_pages(lambda token: reader.changelogs(issue_ids, token)):
+            for entry in page:
+                found.setdefault(text(entry, "issueId"), []).extend(parts(entry, "changeHistories"))
+    return found
+
+
+def milliseconds(moment: datetime) -> int:
+    """Whole milliseconds since 1970."""
+    return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+def _minute_ms(moment: datetime) -> int:
+    return milliseconds(moment) // 60_000 * 60_000

@@ -1,0 +1,64 @@
+"""What jira-sync is told by its environment: where Jira is, whom to be there, and how gently to ask."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import NoDecode
+
+from troth_chassis.settings import ChassisSettings
+
+
+class JiraSettings(ChassisSettings):
+    """``TROTH_JIRA_*``. The default budget is under a tenth of what Jira Cloud publishes for everybody together."""
+
+    own_prefix: str = Field(default="TROTH_JIRA_", exclude=True)
+    jira_url: str = Field(min_length=8)
+    jira_email: str = Field(min_length=3)
+    jira_api_token: SecretStr
+    jira_projects: Annotated[tuple[str, ...], NoDecode] = ()
+    """Project keys; empty means every project the account sees."""
+    jira_site_id: str = ""
+    """Part of every key; the host of the URL when empty."""
+    jira_poll_seconds: float = Field(default=60.0, gt=0)
+    jira_structure_seconds: float = Field(default=900.0, gt=0)
+    """How often fields, boards, closed sprints and versions are read again."""
+    jira_overlap_seconds: int = Field(default=300, ge=0)
+    jira_requests_per_second: float = Field(default=5.0, gt=0)
+    jira_burst: int = Field(default=10, ge=1)
+    jira_max_in_flight: int = Field(default=4, ge=1, le=32)
+    jira_request_timeout_seconds: float = Field(default=30.0, gt=0)
+    jira_rebuild: bool = False
+    """Read everything again although the own state is lost; the command line's ``--rebuild``."""
+
+    @field_validator("jira_projects", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("jira_projects")
+    @classmethod
+    def _keys(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        wrong = [key for key in value if not key.replace("_", "").isalnum()]
+        if wrong:
+            raise ValueError(f"{wrong[0]!r} is not a project key")
+        return value
+
+    @field_validator("jira_url")
+    @classmethod
+    def _site(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("not a URL such as https://your-site.atlassian.net")
+        if parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
+            raise ValueError("the token may only travel over https")
+        return value.rstrip("/")
+
+    @property
+    def site_id(self) -> str:
+        """The site's name in every key."""
+        return self.jira_site_id or str(urlsplit(self.jira_url).hostname)
