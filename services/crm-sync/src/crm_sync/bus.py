@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from troth_contracts.codec import InRecord, decode
-from troth_contracts.errors import UndecodableRecord
-from troth_contracts.topics import CRM_STATE, OPPORTUNITIES, REFERENCE, SYNC_STATUS, Topic, dead_letter_topic
-
+from crm_sync.watermarks import SERVICE
 from troth_chassis.publisher import Publisher
 from troth_chassis.topic_reader import read_topic
 from troth_chassis.topics_admin import ensure_topics
 from troth_chassis.writer import Mode, ScopeWriter
-
-from crm_sync.watermarks import SERVICE
+from troth_contracts.codec import InRecord, decode
+from troth_contracts.errors import UndecodableRecord
+from troth_contracts.topics import CRM_STATE, OPPORTUNITIES, REFERENCE, SYNC_STATUS, Topic, dead_letter_topic
 
 PUBLISHED = (OPPORTUNITIES, REFERENCE, SYNC_STATUS, CRM_STATE)
 
@@ -30,7 +28,7 @@ class Bus(Protocol):
         """Every readable record of a topic up to its present end, oldest first per key."""
         ...
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Stops writing."""
         ...
 
@@ -45,7 +43,7 @@ class KafkaBus:
 
     async def open(self, org_id: str) -> Publisher:
         """Starts the writer first: what an older one had in flight is then settled before the read-back."""
-        await self.close()
+        await self.aclose()
         await ensure_topics(self._bootstrap, (*PUBLISHED, dead_letter_topic(SERVICE)))
         self._writer = ScopeWriter(self._bootstrap, SERVICE, org_id, self._mode)
         await self._writer.start()
@@ -62,7 +60,7 @@ class KafkaBus:
                 except UndecodableRecord:
                     continue
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Stops the writer."""
         if self._writer is not None:
             await self._writer.stop()

@@ -10,11 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from troth_contracts.crm import Deal
-
 from crm_sync.describe import ObjectSchema
 from crm_sync.fields import Record
 from crm_sync.soql import Condition, Query, parse_time
+from troth_contracts.crm import Deal
 
 SETTLED = timedelta(seconds=600)
 """Ceiling of a transaction: after that nothing can appear with an older stamp."""
@@ -33,9 +32,12 @@ def deal_id(schema: ObjectSchema, row: Record) -> str:
     return str(row[schema.parent or "Id"])
 
 
-def stamp_of(schema: ObjectSchema, row: Record) -> datetime:
-    """When Salesforce says the row last changed, UTC."""
-    return parse_time(str(row[schema.stamp]))
+def stamp_of(schema: ObjectSchema, row: Record) -> datetime | None:
+    """When Salesforce says the row last changed, UTC; None when that cannot be read."""
+    try:
+        return parse_time(str(row.get(schema.stamp)))
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +52,15 @@ class Recent:
     def __init__(self) -> None:
         self._seen: dict[tuple[str, str], _Sighting] = {}
 
-    def note(self, name: str, row_id: str, stamp: datetime, read_at: datetime) -> None:
+    def note(self, name: str, row_id: str, stamp: datetime | None, read_at: datetime) -> None:
         """The row with this stamp was read as part of its deal, in a read that began at ``read_at``."""
-        if stamp > read_at - 2 * SETTLED:
+        if stamp is not None and stamp > read_at - 2 * SETTLED:
             self._seen[name, row_id] = _Sighting(stamp, read_at)
 
-    def is_news(self, name: str, row_id: str, stamp: datetime, now: datetime) -> bool:
+    def is_news(self, name: str, row_id: str, stamp: datetime | None, now: datetime) -> bool:
         """Whether the deal must be read: unseen, changed, possibly changed again in the same second, or settled."""
         seen = self._seen.get((name, row_id))
-        if seen is None or seen.stamp != stamp:
+        if stamp is None or seen is None or seen.stamp != stamp:
             return True
         same_second = seen.read_at < stamp + _SECOND
         return same_second or seen.read_at < stamp + SETTLED <= now
@@ -88,8 +90,8 @@ class Parents:
 
     def note_deal(self, deal: Deal) -> None:
         """All parts of a published deal."""
-        for part in (*deal.line_items, *deal.roles):
-            self._deal_of[part.id] = deal.id
+        children = [item.id for item in deal.line_items] + [role.id for role in deal.roles]
+        self._deal_of.update(dict.fromkeys(children, deal.id))
 
     def deals_of(self, child_ids: Iterable[str]) -> set[str]:
         """Deals of those children that are known."""

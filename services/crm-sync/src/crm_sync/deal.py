@@ -7,7 +7,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from crm_sync.fields import Record, day, flag, moment, number, own_id, plain, reference, required_text, text
+from crm_sync.fields import (
+    Record,
+    day,
+    flag,
+    is_deleted,
+    moment,
+    number,
+    own_id,
+    plain,
+    reference,
+    required_text,
+    text,
+)
 from troth_chassis.errors import PoisonError
 from troth_contracts.crm import Deal, DealRole, DealStep, LineItem
 from troth_contracts.values import Money
@@ -77,7 +89,7 @@ def _account_name(header: Record) -> str | None:
 
 def _in_order(records: Iterable[Record]) -> list[Record]:
     """By id, so that the order of arrival never shows."""
-    return sorted((record for record in records if not flag(record, "IsDeleted")), key=own_id)
+    return sorted((record for record in records if not is_deleted(record)), key=own_id)
 
 
 def _money(record: Record, field: str, currency: str | None) -> Money | None:

@@ -1,6 +1,6 @@
 """The errors of crm-sync, each a kind of what every loop understands.
 
-TransientError (try again later)
+SalesforceTrouble, a TransientError (try again later)
 ├── SalesforceUnavailable   no usable answer: network, 5xx, an HTML page, a body cut short
 ├── SessionExpired          401: the token is no longer valid
 ├── LocatorLost             the rest of a result can no longer be fetched: restart the page chain
@@ -20,35 +20,39 @@ from __future__ import annotations
 from troth_chassis.errors import ConfigurationError, TransientError
 
 
-class SalesforceUnavailable(TransientError):
+class SalesforceTrouble(TransientError):
+    """Salesforce did not do what was asked; what is published is not in doubt."""
+
+
+class SalesforceUnavailable(SalesforceTrouble):
     """No usable answer: the network, a 5xx, an HTML page or a body cut short."""
 
 
-class SessionExpired(TransientError):
+class SessionExpired(SalesforceTrouble):
     """Salesforce no longer accepts the access token."""
 
 
-class LocatorLost(TransientError):
+class LocatorLost(SalesforceTrouble):
     """The next page cannot be fetched; a new query must continue from the last row."""
 
 
-class BudgetExhausted(TransientError):
+class BudgetExhausted(SalesforceTrouble):
     """The org's daily API calls are used up; every further call counts too."""
 
 
-class LoginDelayed(TransientError):
+class LoginDelayed(SalesforceTrouble):
     """Too many logins failed, or the last one is too recent."""
 
 
-class SchemaChanged(TransientError):
+class SchemaChanged(SalesforceTrouble):
     """A field or object known from describe is no longer there for this user."""
 
 
-class QueryRefused(TransientError):
+class QueryRefused(SalesforceTrouble):
     """Salesforce does not accept a query or request as it is written; its own words are in the text."""
 
 
-class ReplicationLogLost(TransientError):
+class ReplicationLogLost(SalesforceTrouble):
     """The deletion log does not reach back to the asked time."""
 
 

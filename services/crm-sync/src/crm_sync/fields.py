@@ -105,5 +105,10 @@ def flag(record: Record, field: str) -> bool:
     return bool(value)
 
 
+def is_deleted(record: Record) -> bool:
+    """Whether the row lies in the recycle bin."""
+    return record.get("IsDeleted") is True
+
+
 def _shown(value: object) -> str:
     return repr(value)[:60]

@@ -22,7 +22,9 @@ class CrmMetrics:
         )
         self.dead_letters = Counter("crm_sync_dead_letters", "Records that cannot be used", registry=registry)
         self.unseen = Counter(
-            "crm_sync_deals_unseen", "Changed deals that could not be read, with no deletion", registry=registry
+            "crm_sync_deals_unseen",
+            "Changed deals that could not be read, with no deletion",
+            registry=registry,
         )
         self.calls = Counter(
             "crm_sync_api_calls", "Calls to Salesforce", ["resource", "status"], registry=registry

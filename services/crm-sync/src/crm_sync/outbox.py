@@ -7,14 +7,6 @@ from datetime import datetime
 from typing import Literal
 
 import msgspec
-from troth_contracts.codec import OutRecord
-from troth_contracts.crm import reference_key
-from troth_contracts.sync import SyncStatus, Watermark
-from troth_contracts.topics import CRM_STATE, OPPORTUNITIES, REFERENCE, SYNC_STATUS
-
-from troth_chassis.dead_letters import dead_letter
-from troth_chassis.errors import PoisonError
-from troth_chassis.publisher import Publisher
 
 from crm_sync.deal import DealRecords, Org, to_deal
 from crm_sync.fields import Record, long_id
@@ -22,6 +14,13 @@ from crm_sync.metrics import CrmMetrics
 from crm_sync.reference import READERS, ReferenceTable
 from crm_sync.watermarks import SERVICE, Watermarks, time_of
 from crm_sync.whole import rows_of
+from troth_chassis.dead_letters import dead_letter
+from troth_chassis.errors import PoisonError
+from troth_chassis.publisher import Publisher
+from troth_contracts.codec import OutRecord
+from troth_contracts.crm import Deal, reference_key
+from troth_contracts.sync import SyncStatus, Watermark
+from troth_contracts.topics import CRM_STATE, OPPORTUNITIES, REFERENCE, SYNC_STATUS
 
 LARGEST = 950_000
 """Bytes of one record; brokers take about a megabyte unless told otherwise."""
@@ -31,9 +30,7 @@ _original = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
 class Outbox:
     """Collects the records of one pass. ``commit`` publishes all of them or none."""
 
-    def __init__(
-        self, publisher: Publisher, marks: Watermarks, org: Org, metrics: CrmMetrics
-    ) -> None:
+    def __init__(self, publisher: Publisher, marks: Watermarks, org: Org, metrics: CrmMetrics) -> None:
         self._publisher = publisher
         self._marks = marks
         self.org = org
@@ -49,10 +46,7 @@ class Outbox:
         original = _original.encode(rows_of(records))
         key = f"{self.org.id}:{records.opportunity.get('Id')}"
         try:
-            deal = to_deal(records, self.org)
-            record = self._publisher.state(OPPORTUNITIES, deal.key, deal, version)
-            if record is not None and len(record.value or b"") > LARGEST:
-                raise PoisonError(f"the deal has {len(record.value or b'')} bytes, at most {LARGEST} can be sent")
+            record = self._state(to_deal(records, self.org), version)
         except PoisonError as error:
             self._dead_letter("Opportunity", key, error.reason, original)
             return
@@ -61,16 +55,26 @@ class Outbox:
             self._metrics.unchanged.inc()
         self._add(record)
 
+    def _state(self, deal: Deal, version: int) -> OutRecord | None:
+        record = self._publisher.state(OPPORTUNITIES, deal.key, deal, version)
+        size = len(record.value or b"") if record else 0
+        if size > LARGEST:
+            raise PoisonError(f"the deal has {size:,} bytes, at most {LARGEST:,} can be sent")
+        return record
+
     def deal_gone(self, opportunity_id: str, version: int) -> None:
         """A deletion; nothing when it is already known or the deal was never published."""
-        record = self._publisher.tombstone(OPPORTUNITIES, f"{self.org.id}:{long_id(opportunity_id)}", version)
+        key = f"{self.org.id}:{long_id(opportunity_id)}"
+        record = self._publisher.tombstone(OPPORTUNITIES, key, version)
         if record is not None:
             self._metrics.tombstones.inc()
         self._add(record)
 
     def references(self, table: ReferenceTable, version: int) -> None:
         """A whole table: its rows as they are, and deletions of what is no longer in it."""
-        live = {key for row in table.records if (key := self._reference(table.kind, row, version)) is not None}
+        live = {
+            key for row in table.records if (key := self._reference(table.kind, row, version)) is not None
+        }
         prefix = f"{self.org.id}:{table.kind}:"
         for key in self._publisher.keys(REFERENCE):
             if key.startswith(prefix) and key not in live:
@@ -147,5 +151,4 @@ class Outbox:
     def drop(self) -> None:
         """Forgets what was collected: the pass failed and will be done again."""
         self._pending = []
-
-
+        self._letters = {}

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from crm_sync.deal import forecast_category
 from crm_sync.describe import CURRENCY, PRODUCT, STAGE, USER, OrgSchema
-from crm_sync.fields import Record, flag, number, own_id, required_text, text
+from crm_sync.fields import Record, flag, is_deleted, number, own_id, required_text, text
 from crm_sync.paging import rows
 from crm_sync.salesforce import SalesforceReader
 from crm_sync.soql import Query
@@ -87,12 +87,12 @@ async def read_references(reader: SalesforceReader, schema: OrgSchema) -> list[R
     for kind, name in _OBJECTS.items():
         if name in schema.objects:
             found = await rows(reader, Query(name, schema.objects[name].fields))
-            tables.append(ReferenceTable(kind, tuple(row for row in found if not flag(row, "IsDeleted"))))
+            tables.append(ReferenceTable(kind, tuple(row for row in found if not is_deleted(row))))
     return tables
 
 
 def default_currency(tables: list[ReferenceTable], configured: str | None) -> str | None:
     """The corporate currency of a multi-currency org, else what was configured."""
     currencies = next((table.records for table in tables if table.kind == "currency"), ())
-    corporate = (text(record, "IsoCode") for record in currencies if flag(record, "IsCorporate"))
+    corporate = (str(record["IsoCode"]) for record in currencies if record.get("IsCorporate") is True)
     return next(corporate, None) or configured

@@ -50,7 +50,6 @@ class Connection:
     api_version: str
     timeout: float
     verify: str | bool
-    threads: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,72 @@
+"""All wiring of crm-sync: which concrete thing stands behind each port."""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from crm_sync.bus import KafkaBus
+from crm_sync.metrics import CrmMetrics
+from crm_sync.rest import Connection, RestReader, worker_threads
+from crm_sync.settings import CrmSettings
+from crm_sync.sync import DealSync, Ports
+from crm_sync.tokens import ClientCredentials, TokenSource
+from troth_chassis.clock import Clock
+from troth_chassis.http import HttpClient, RequestBudget
+from troth_chassis.service import Chassis, Loop
+
+STALE_AFTER = 600.0
+
+
+@contextlib.asynccontextmanager
+async def build(chassis: Chassis[CrmSettings], *, rebuild: bool = False) -> AsyncIterator[Sequence[Loop]]:
+    """The service's one loop and what it works with."""
+    settings, clock = chassis.settings, chassis.clock
+    metrics = CrmMetrics(chassis.metrics)
+    bus = KafkaBus(settings.kafka_bootstrap_servers, settings.kafka_producer_mode)
+    async with (
+        login_client(settings, clock) as http,
+        worker_threads(settings.crm_max_threads) as pool,
+        contextlib.aclosing(bus),
+    ):
+        reader = connect(settings, http, pool, clock, metrics)
+        ports = Ports(reader, bus, clock, chassis.health, metrics, chassis.log)
+        sync = DealSync(ports, settings, rebuild=rebuild)
+        yield [Loop("salesforce", sync.run, stale_after=STALE_AFTER)]
+
+
+@contextlib.asynccontextmanager
+async def login_client(settings: CrmSettings, clock: Clock) -> AsyncIterator[HttpClient]:
+    """Httpx for the token endpoint: one try per login, so that logins stay counted."""
+    http = HttpClient(
+        base_url=settings.crm_salesforce_url,
+        budget=RequestBudget(1.0, 5, 1, clock),
+        clock=clock,
+        timeout=settings.crm_request_timeout_seconds,
+        verify=_trust(settings),
+        tries=1,
+    )
+    try:
+        yield http
+    finally:
+        await http.close()
+
+
+def connect(
+    settings: CrmSettings, http: HttpClient, pool: ThreadPoolExecutor, clock: Clock, metrics: CrmMetrics
+) -> RestReader:
+    """The reader of the configured org."""
+    login = ClientCredentials(http, settings.crm_client_id, settings.crm_client_secret)
+    connection = Connection(
+        api_version=settings.crm_api_version,
+        timeout=settings.crm_request_timeout_seconds,
+        verify=str(settings.crm_ca_bundle) if settings.crm_ca_bundle else True,
+    )
+    return RestReader(TokenSource(login, clock), connection, pool, clock, metrics)
+
+
+def _trust(settings: CrmSettings) -> ssl.SSLContext:
+    """The configured certificates, or else the system's."""
+    return ssl.create_default_context(cafile=settings.crm_ca_bundle)

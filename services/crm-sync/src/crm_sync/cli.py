@@ -1,0 +1,55 @@
+"""The command line: ``crm-sync run`` and ``crm-sync check``."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+from typing import Annotated
+
+import typer
+from prometheus_client import CollectorRegistry
+
+from crm_sync.app import build, connect, login_client
+from crm_sync.check import findings
+from crm_sync.metrics import CrmMetrics
+from crm_sync.rest import worker_threads
+from crm_sync.settings import CrmSettings
+from crm_sync.watermarks import SERVICE
+from troth_chassis.clock import SystemClock
+from troth_chassis.errors import EXIT_CONFIGURATION, ConfigurationError
+from troth_chassis.service import run_service
+from troth_chassis.settings import load_settings
+
+main = typer.Typer(name=SERVICE, help=__doc__, no_args_is_help=True, add_completion=False)
+
+
+@main.command()
+def run(
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Read everything again, also when the positions are lost.")
+    ] = False,
+) -> None:
+    """Publish deals and reference data until stopped."""
+    raise typer.Exit(run_service(SERVICE, CrmSettings, functools.partial(build, rebuild=rebuild), os.environ))
+
+
+@main.command()
+def check() -> None:
+    """Try the login, every object and a query; one line each, with the fix."""
+    try:
+        settings = load_settings(CrmSettings, os.environ)
+    except ConfigurationError as error:
+        typer.echo(f"FAILED  {error}")
+        raise typer.Exit(EXIT_CONFIGURATION) from error
+    raise typer.Exit(0 if asyncio.run(_report(settings)) else EXIT_CONFIGURATION)
+
+
+async def _report(settings: CrmSettings) -> bool:
+    clock, metrics = SystemClock(), CrmMetrics(CollectorRegistry())
+    good = True
+    async with login_client(settings, clock) as http, worker_threads(settings.crm_max_threads) as pool:
+        async for finding in findings(connect(settings, http, pool, clock, metrics)):
+            typer.echo(f"{'ok    ' if finding.ok else 'FAILED'}  {finding.line}")
+            good = good and finding.ok
+    return good

@@ -1,0 +1,124 @@
+"""One poll: list what changed in the overlap, re-read those deals whole, publish, and only then move on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import structlog
+
+from crm_sync.changes import changed_rows, deal_id, stamp_of
+from crm_sync.describe import CONTACT_ROLE, LINE_ITEM, OPPORTUNITY, TEAM_MEMBER, ObjectSchema
+from crm_sync.errors import ReplicationLogLost
+from crm_sync.paging import pages
+from crm_sync.scope import Scope, batches
+from crm_sync.watermarks import CHANGES, deletions_of, time_of
+from troth_contracts.sync import Watermark
+
+DELETABLE = (OPPORTUNITY.name, LINE_ITEM.name, CONTACT_ROLE.name, TEAM_MEMBER.name)
+"""Objects whose hard deletions are asked for; history rows go with their deal."""
+SHORTEST_WINDOW = timedelta(minutes=2)
+"""The deletion log wants a start more than a minute before the end and ignores seconds.
+https://developer.salesforce.com/docs/atlas.en-us.api.meta/api/sforce_api_calls_getdeleted.htm"""
+Beat = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What this poll does beside looking for changes."""
+
+    deletions: bool
+    references: bool
+
+
+@dataclass(slots=True)
+class _Found:
+    ids: dict[str, None] = field(default_factory=dict)
+    """Deals to be read again, in the order they were found."""
+    gone: set[str] = field(default_factory=set)
+    marks: list[Watermark] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+
+
+class Poll:
+    """One poll of an org whose first full read is complete."""
+
+    def __init__(self, scope: Scope, log: structlog.stdlib.BoundLogger, overlap: timedelta) -> None:
+        self._scope = scope
+        self._log = log
+        self._overlap = overlap
+        self._version = 0
+
+    async def run(self, asked: Asked, beat: Beat) -> datetime:
+        """Publishes what changed; returns the server time up to which everything is published now."""
+        found = await self._changes(beat)
+        if asked.deletions:
+            for name in DELETABLE:
+                await self._deletions(name, found)
+        if asked.references:
+            await self._scope.publish_references(self._version)
+        await self._publish(found, beat)
+        return await self._finish(found)
+
+    @property
+    def _at(self) -> datetime:
+        return time_of(self._version)
+
+    async def _changes(self, beat: Beat) -> _Found:
+        found = _Found()
+        since = self._scope.marks.position(CHANGES)
+        start = since - self._overlap if since else None
+        for schema in (self._scope.schema.deal, *self._scope.schema.children):
+            await self._list(schema, start, found)
+            beat()
+        return found
+
+    async def _list(self, schema: ObjectSchema, start: datetime | None, found: _Found) -> None:
+        async for page in pages(self._scope.reader, changed_rows(schema, start)):
+            self._version = self._version or self._scope.marks.next_version(page.server_time)
+            for row in page.records:
+                if self._scope.recent.is_news(schema.name, str(row["Id"]), stamp_of(schema, row), self._at):
+                    found.ids[deal_id(schema, row)] = None
+
+    async def _deletions(self, name: str, found: _Found) -> None:
+        """Hard deletions never show in a query, and team members go without a trace."""
+        if name not in self._scope.schema.objects:
+            return
+        stream = deletions_of(name)
+        start = min(self._scope.marks.position(stream) or self._at, self._at - SHORTEST_WINDOW)
+        try:
+            answer = await self._scope.reader.deleted(name, start, self._at)
+        except ReplicationLogLost as error:
+            found.reasons.append(
+                f"deletions of {name} since {start:%Y-%m-%d %H:%M} are unknown: run --rebuild"
+            )
+            self._log.error("deletion log lost", object=name, since=start.isoformat(), reason=str(error))
+            found.marks.append(self._scope.marks.moved(stream, self._at))
+            return
+        is_deal = name == OPPORTUNITY.name
+        deals = set(answer.ids) if is_deal else self._scope.parents.deals_of(answer.ids)
+        found.gone |= deals if is_deal else set()
+        found.ids.update(dict.fromkeys(sorted(deals)))
+        found.marks.append(self._scope.marks.moved(stream, answer.covered_until))
+
+    async def _publish(self, found: _Found, beat: Beat) -> None:
+        gone = frozenset(found.gone)
+        for batch in batches(list(found.ids)):
+            if len(self._scope.outbox):
+                await self._scope.outbox.commit()
+            await self._scope.publish(batch, self._version, gone)
+            beat()
+
+    async def _finish(self, found: _Found) -> datetime:
+        scope = self._scope
+        marks = [scope.marks.moved(CHANGES, self._at, complete=True), *found.marks]
+        status = scope.outbox.status(
+            "complete", self._at, fresh_at=self._at, reason="; ".join(found.reasons) or None
+        )
+        await scope.outbox.commit(marks, status)
+        scope.recent.prune(self._at)
+        scope.metrics.fresh_at.set(self._at.timestamp())
+        if found.ids:
+            self._log.info("polled", deals=len(found.ids))
+        return self._at

@@ -1,0 +1,118 @@
+"""Everything that is open for one org between two passes: schema, memory, positions and the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from crm_sync.bus import Bus
+from crm_sync.changes import Parents, Recent, stamp_of
+from crm_sync.deal import DealRecords, Org
+from crm_sync.describe import OrgSchema, read_schema
+from crm_sync.errors import AccessRefused, StateLost
+from crm_sync.fields import is_deleted
+from crm_sync.metrics import CrmMetrics
+from crm_sync.outbox import Outbox
+from crm_sync.reference import default_currency, read_references
+from crm_sync.salesforce import SalesforceReader
+from crm_sync.watermarks import Watermarks, time_of
+from crm_sync.whole import read_deals, rows_of
+from troth_chassis.publisher import Publisher
+from troth_contracts.crm import Deal
+from troth_contracts.topics import CRM_STATE, OPPORTUNITIES
+
+BATCH = 500
+"""Deals read and published together."""
+
+
+@dataclass(slots=True)
+class Scope:
+    """One org, opened."""
+
+    reader: SalesforceReader
+    schema: OrgSchema
+    marks: Watermarks
+    outbox: Outbox
+    metrics: CrmMetrics
+    recent: Recent = field(default_factory=Recent)
+    parents: Parents = field(default_factory=Parents)
+
+    async def publish(self, ids: Sequence[str], version: int, gone: frozenset[str] = frozenset()) -> None:
+        """Reads the deals whole and puts them into the outbox; ``gone`` are known to be deleted if not there."""
+        found = await read_deals(self.reader, self.schema, ids)
+        for deal_id in ids:
+            records = found.get(deal_id)
+            if records is not None:
+                self._put(deal_id, records, version)
+            elif deal_id in gone:
+                self.outbox.deal_gone(deal_id, version)
+            else:
+                self.metrics.unseen.inc()
+
+    def _put(self, deal_id: str, records: DealRecords, version: int) -> None:
+        if is_deleted(records.opportunity):
+            self.outbox.deal_gone(deal_id, version)
+        else:
+            self.outbox.deal(records, version)
+        self._remember(deal_id, records, time_of(version))
+
+    def _remember(self, deal_id: str, records: DealRecords, read_at: datetime) -> None:
+        for name, rows in rows_of(records).items():
+            for row in rows:
+                stamp = stamp_of(self.schema.objects[name], row)
+                self.recent.note(name, str(row["Id"]), stamp, read_at)
+                self.parents.note(str(row["Id"]), deal_id)
+
+    async def publish_references(self, version: int) -> None:
+        """Reads the reference tables in full and puts what changed into the outbox."""
+        for table in await read_references(self.reader, self.schema):
+            self.outbox.references(table, version)
+
+
+def batches(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Cut to what is read and published together."""
+    return (ids[start : start + BATCH] for start in range(0, len(ids), BATCH))
+
+
+async def open_scope(
+    reader: SalesforceReader, bus: Bus, metrics: CrmMetrics, *, currency: str | None, rebuild: bool
+) -> Scope:
+    """Logs in, describes, becomes the org's only writer and reads the positions back.
+
+    StateLost when deals are published but the positions are gone and no ``rebuild`` was asked for.
+    """
+    org_id = await reader.org_id()
+    schema = await read_schema(reader)
+    org = Org(org_id, await _default_currency(reader, schema, currency), schema.deal.custom)
+    publisher = await bus.open(org_id)
+    marks = Watermarks(org_id, [record async for record in bus.read(CRM_STATE)])
+    _check_state(publisher, marks, org_id, rebuild=rebuild)
+    if rebuild:
+        marks.forget()
+    scope = Scope(reader, schema, marks, Outbox(publisher, marks, org, metrics), metrics)
+    async for record in bus.read(OPPORTUNITIES):
+        if isinstance(record.body, Deal):
+            scope.parents.note_deal(record.body)
+    return scope
+
+
+async def _default_currency(
+    reader: SalesforceReader, schema: OrgSchema, configured: str | None
+) -> str | None:
+    found = default_currency(await read_references(reader, schema), configured)
+    if found is None and not schema.multi_currency:
+        raise AccessRefused(
+            "the org has a single currency and its API does not say which: "
+            "set TROTH_CRM_DEFAULT_CURRENCY to its ISO code, such as EUR"
+        )
+    return found
+
+
+def _check_state(publisher: Publisher, marks: Watermarks, org_id: str, *, rebuild: bool) -> None:
+    published = any(key.startswith(f"{org_id}:") for key in publisher.keys(OPPORTUNITIES))
+    if published and marks.is_empty and not rebuild:
+        raise StateLost(
+            f"{CRM_STATE.name} holds no positions although {OPPORTUNITIES.name} holds deals: restore it, "
+            "or start once with --rebuild to read everything again"
+        )

@@ -1,0 +1,165 @@
+"""The loop of crm-sync: open the org, read everything once, then poll; say honestly when that does not work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+
+from crm_sync.backfill import Backfill
+from crm_sync.bus import Bus
+from crm_sync.errors import (
+    AccessRefused,
+    BudgetExhausted,
+    SalesforceTrouble,
+    SalesforceUnavailable,
+    SchemaChanged,
+)
+from crm_sync.metrics import CrmMetrics
+from crm_sync.poll import Asked, Poll
+from crm_sync.salesforce import SalesforceReader
+from crm_sync.scope import Scope, open_scope
+from crm_sync.settings import CrmSettings
+from troth_chassis.clock import Clock
+from troth_chassis.errors import TrothError
+from troth_chassis.health import Health
+
+PAUSE = 900.0
+"""Seconds between two probes while the daily API calls are used up; every probe counts too."""
+BEAT_EVERY = 30.0
+Beat = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What the loop works with."""
+
+    reader: SalesforceReader
+    bus: Bus
+    clock: Clock
+    health: Health
+    metrics: CrmMetrics
+    log: structlog.stdlib.BoundLogger
+
+
+class DealSync:
+    """Keeps ``crm.opportunities`` and ``crm.reference`` equal to what the org shows."""
+
+    def __init__(self, ports: Ports, settings: CrmSettings, *, rebuild: bool = False) -> None:
+        self._ports = ports
+        self._settings = settings
+        self._rebuild = rebuild
+        self._overlap = timedelta(seconds=settings.crm_overlap_seconds)
+        self._scope: Scope | None = None
+        self._worked = False
+        self._timetable = _Timetable(settings.crm_deletes_seconds, settings.crm_reference_seconds)
+        ports.health.check("backfill", ok=False, detail="not begun")
+
+    async def run(self, beat: Beat) -> None:
+        """Polls for ever. TransientError means: call again later; what was read is not lost."""
+        while True:
+            try:
+                await self.once(beat)
+            except BudgetExhausted as error:
+                await self._pause(error, beat)
+            else:
+                await self._wait(self._settings.crm_poll_seconds, beat)
+
+    async def once(self, beat: Beat) -> None:
+        """One pass: the full read when it is not complete, else a poll."""
+        try:
+            await self._pass(beat)
+        except AccessRefused as error:
+            self._forget(error)
+            if not self._worked:
+                raise
+            raise SalesforceUnavailable(str(error)) from error
+        except TrothError as error:
+            self._forget(error)
+            raise
+        self._worked = True
+        beat()
+
+    async def _pass(self, beat: Beat) -> None:
+        scope = await self._opened()
+        if not scope.marks.backfill_complete:
+            await self._backfill(scope, beat)
+        asked = self._timetable.asked(self._ports.clock.monotonic())
+        with self._ports.metrics.poll_seconds.time():
+            await Poll(scope, self._ports.log, self._overlap).run(asked, beat)
+        self._timetable.done(asked, self._ports.clock.monotonic())
+        self._ports.health.check("backfill", ok=True, detail=f"{scope.outbox.live_deals():,} deals")
+        self._ports.health.check("budget", ok=True, detail="API calls are left")
+
+    async def _backfill(self, scope: Scope, beat: Beat) -> None:
+        backfill = Backfill(scope, self._ports.clock, self._ports.log, self._overlap)
+
+        def progressed() -> None:
+            self._ports.health.check("backfill", ok=False, detail=backfill.progress)
+            beat()
+
+        await backfill.run(progressed)
+        self._rebuild = False
+
+    async def _opened(self) -> Scope:
+        if self._scope is None:
+            ports = self._ports
+            self._scope = await open_scope(
+                ports.reader,
+                ports.bus,
+                ports.metrics,
+                currency=self._settings.crm_default_currency,
+                rebuild=self._rebuild,
+            )
+            for problem in self._scope.schema.problems():
+                ports.log.warning("not readable", problem=problem)
+        return self._scope
+
+    def _forget(self, error: TrothError) -> None:
+        """Nothing of a failed pass counts. After a fault of Kafka nobody knows what was published: open anew."""
+        if self._scope is None:
+            return
+        if isinstance(error, SalesforceTrouble) and not isinstance(error, SchemaChanged):
+            self._scope.recent.clear()
+            self._scope.outbox.drop()
+        else:
+            self._scope = None
+
+    async def _pause(self, error: BudgetExhausted, beat: Beat) -> None:
+        """Alive, not ready, and silent towards Salesforce."""
+        reason = f"the org's daily API calls are used up, next try in {PAUSE / 60:.0f} min"
+        self._ports.health.check("budget", ok=False, detail=reason)
+        self._ports.log.warning("paused", reason=str(error))
+        if self._scope is not None:
+            outbox = self._scope.outbox
+            await outbox.commit((), outbox.status("paused", outbox.last_time(), reason=reason))
+        await self._wait(PAUSE, beat)
+
+    async def _wait(self, seconds: float, beat: Beat) -> None:
+        end = self._ports.clock.monotonic() + seconds
+        while (left := end - self._ports.clock.monotonic()) > 0:
+            await self._ports.clock.sleep(min(left, BEAT_EVERY))
+            beat()
+
+
+class _Timetable:
+    """What is done less often than every poll. Intervals in seconds."""
+
+    def __init__(self, deletions: float, references: float) -> None:
+        self._deletions = deletions
+        self._references = references
+        self._deletions_due = 0.0
+        self._references_due = 0.0
+
+    def asked(self, now: float) -> Asked:
+        """What is due at ``now`` on the monotonic clock."""
+        return Asked(deletions=now >= self._deletions_due, references=now >= self._references_due)
+
+    def done(self, asked: Asked, now: float) -> None:
+        """Only what worked is due later."""
+        if asked.deletions:
+            self._deletions_due = now + self._deletions
+        if asked.references:
+            self._references_due = now + self._references
