@@ -1,0 +1,217 @@
+"""The sandbox's own API: change the site as its people would, move time, plan faults, and look behind the curtain."""
+
+import re
+
+import msgspec
+from fastapi import APIRouter, Request, Response
+
+from troth_sandbox.jira import writes
+from troth_sandbox.jira.answers import Here, Visit, answer, body_as
+from troth_sandbox.jira.clock import SECOND_MS, moment, parse_instant
+from troth_sandbox.jira.errors import BadRequestError
+from troth_sandbox.jira.faults import Fault
+from troth_sandbox.jira.records import Board, Column, Issue, Json
+from troth_sandbox.jira.site import Switches
+from troth_sandbox.jira.writes import SprintEdit
+
+router = APIRouter(prefix="/admin")
+
+
+class IssueEdit(msgspec.Struct, forbid_unknown_fields=True):
+    """Who changes which fields; without `actor` it is the account itself."""
+
+    fields: Json = {}
+    actor: str | None = None
+
+
+class ClockEdit(msgspec.Struct, forbid_unknown_fields=True):
+    """Jump to `now` (ISO 8601) or go forward; `frozen` stops the clock there."""
+
+    now: str | None = None
+    advance_seconds: float | None = None
+    frozen: bool = False
+
+
+class Lag(msgspec.Struct, forbid_unknown_fields=True):
+    """How long a write stays invisible to search."""
+
+    seconds: float
+
+
+class Denial(msgspec.Struct, forbid_unknown_fields=True):
+    """The status the account gets for a board (null lets it in again), and whether the list still shows it."""
+
+    status: int | None = 403
+    listed: bool = True
+
+
+class BoardEdit(msgspec.Struct, forbid_unknown_fields=True):
+    """Changes of a board's configuration."""
+
+    name: str | None = None
+    columns: tuple[Column, ...] | None = None
+    estimation_field_id: str | None = None
+
+
+class ProjectEdit(msgspec.Struct, forbid_unknown_fields=True):
+    """`live`, `archived` or `deleted`."""
+
+    state: str
+
+
+@router.post("/issues")
+async def create_issue(here: Here, request: Request) -> Response:
+    """A new issue from `fields` in API version 2 form."""
+    edit = await body_as(request, IssueEdit)
+    return answer(_told(here, writes.create_issue(here.site, edit.actor, edit.fields, here.now)), 201)
+
+
+@router.post("/issues/{id_or_key}")
+async def edit_issue(here: Here, id_or_key: str, request: Request) -> Response:
+    """Change fields, with the history Jira would write."""
+    edit = await body_as(request, IssueEdit)
+    return answer(_told(here, writes.edit_issue(here.site, id_or_key, edit.actor, edit.fields, here.now)))
+
+
+@router.delete("/issues/{id_or_key}")
+async def delete_issue(here: Here, id_or_key: str) -> Response:
+    """Delete for ever."""
+    writes.delete_issue(here.site, id_or_key, here.now)
+    return Response(status_code=204)
+
+
+@router.post("/sprints")
+async def create_sprint(here: Here, request: Request) -> Response:
+    """A new future sprint."""
+    sprint = writes.create_sprint(here.site, await body_as(request, SprintEdit), here.now)
+    return answer(sprint, 201)
+
+
+@router.post("/sprints/{sprint_id}")
+async def edit_sprint(here: Here, sprint_id: int, request: Request) -> Response:
+    """Update, start, close or reopen a sprint."""
+    return answer(writes.edit_sprint(here.site, sprint_id, await body_as(request, SprintEdit), here.now))
+
+
+@router.delete("/sprints/{sprint_id}")
+async def delete_sprint(here: Here, sprint_id: int) -> Response:
+    """Delete a sprint."""
+    writes.delete_sprint(here.site, sprint_id, here.now)
+    return Response(status_code=204)
+
+
+@router.post("/boards/{board_id}")
+async def edit_board(here: Here, board_id: int, request: Request) -> Response:
+    """Change a board's configuration."""
+    edit = await body_as(request, BoardEdit)
+    changes = {name: value for name, value in msgspec.structs.asdict(edit).items() if value is not None}
+    return answer(_keep_board(here, msgspec.structs.replace(here.site.store.board(board_id), **changes)))
+
+
+@router.post("/boards/{board_id}/forbid")
+async def forbid_board(here: Here, board_id: int, request: Request) -> Response:
+    """Take the board away from the account, or give it back."""
+    denial = await body_as(request, Denial)
+    board = here.site.store.board(board_id)
+    return answer(
+        _keep_board(here, msgspec.structs.replace(board, denied=denial.status, listed=denial.listed))
+    )
+
+
+@router.post("/projects/{id_or_key}")
+async def edit_project(here: Here, id_or_key: str, request: Request) -> Response:
+    """Archive, delete or restore a project."""
+    edit = await body_as(request, ProjectEdit)
+    if edit.state not in {"live", "archived", "deleted"}:
+        raise BadRequestError(f"A project cannot be {edit.state}.")
+    project = msgspec.structs.replace(here.site.store.project(id_or_key), state=edit.state)
+    here.site.store.catalogue.projects[project.id] = project
+    here.site.index.forget_results()
+    here.site.write_log.add("project_updated", here.now, project=project)
+    return answer(project)
+
+
+@router.post("/faults")
+async def plan_faults(here: Here, request: Request) -> Response:
+    """Plan faults after those already planned."""
+    try:
+        here.site.faults.add(await body_as(request, list[Fault]))
+    except re.error as error:
+        raise BadRequestError(f"The path is no regular expression: {error}") from error
+    return Response(status_code=204)
+
+
+@router.delete("/faults")
+async def clear_faults(here: Here) -> Response:
+    """Forget all faults."""
+    here.site.faults.clear()
+    return Response(status_code=204)
+
+
+@router.post("/search-lag")
+async def set_search_lag(here: Here, request: Request) -> Response:
+    """From now on writes reach the search index this much later."""
+    here.site.search_lag_ms = int((await body_as(request, Lag)).seconds * SECOND_MS)
+    return Response(status_code=204)
+
+
+@router.get("/clock")
+async def clock(here: Here) -> Response:
+    """The simulated time."""
+    return answer({"now": moment(here.now).isoformat(timespec="milliseconds")})
+
+
+@router.post("/clock")
+async def set_clock(here: Here, request: Request) -> Response:
+    """Jump or go forward, and do what became due."""
+    edit = await body_as(request, ClockEdit)
+    try:
+        if edit.now is not None:
+            here.site.clock.set(parse_instant(edit.now), frozen=edit.frozen)
+    except ValueError as error:
+        raise BadRequestError(f"Not a time: {edit.now}") from error
+    if edit.advance_seconds is not None:
+        here.site.clock.advance(int(edit.advance_seconds * SECOND_MS))
+    return answer({"now": moment(here.site.settle()).isoformat(timespec="milliseconds")})
+
+
+@router.get("/switches")
+async def switches(here: Here) -> Response:
+    """The switches as they stand."""
+    return answer(here.site.switches)
+
+
+@router.post("/switches")
+async def set_switches(here: Here, request: Request) -> Response:
+    """Change the named switches."""
+    given = await body_as(request, dict[str, object])
+    merged = msgspec.structs.asdict(here.site.switches) | given
+    try:
+        here.site.switches = msgspec.convert(merged, Switches)
+    except msgspec.ValidationError as error:
+        raise BadRequestError(str(error)) from error
+    return answer(here.site.switches)
+
+
+@router.get("/journal")
+async def journal(here: Here) -> Response:
+    """Every request the API port got, with the status it was answered with."""
+    return answer(here.site.journal)
+
+
+@router.get("/write-log")
+async def write_log(here: Here) -> Response:
+    """Every write since the start, in order."""
+    return answer(here.site.write_log.entries)
+
+
+def _told(here: Visit, issue: Issue) -> Json:
+    last = issue.histories[-1] if issue.histories else None
+    fresh = last if last and last.created == here.now else None
+    return {"id": str(issue.id), "key": issue.key, "updated": issue.updated, "history": fresh}
+
+
+def _keep_board(here: Visit, board: Board) -> Board:
+    here.site.store.catalogue.boards[board.id] = board
+    here.site.write_log.add("board_updated", here.now, board=board)
+    return board

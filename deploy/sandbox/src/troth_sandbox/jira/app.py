@@ -1,0 +1,54 @@
+"""The two applications of a site: the API behind its edge, and the admin API of the sandbox."""
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
+
+from troth_sandbox.jira import admin, agile, changelogs, platform, search
+from troth_sandbox.jira.answers import refusal
+from troth_sandbox.jira.edge import Edge
+from troth_sandbox.jira.errors import BadRequestError, JiraError, NotFoundError
+from troth_sandbox.jira.site import Site
+
+
+def api(site: Site) -> ASGIApp:
+    """What a client of Jira talks to."""
+    app = _bare(site)
+    for version in ("2", "3"):
+        for part in (search, changelogs, platform):
+            app.include_router(part.router, prefix=f"/rest/api/{version}")
+    app.include_router(agile.router)
+    return Edge(app, site)
+
+
+def admin_api(site: Site) -> ASGIApp:
+    """What the sandbox and its tests steer the site with; no authentication."""
+    app = _bare(site)
+    app.include_router(admin.router)
+    return app
+
+
+def _bare(site: Site) -> FastAPI:
+    app = FastAPI(openapi_url=None, redirect_slashes=False)
+    app.state.site = site
+    app.add_exception_handler(JiraError, _refused)
+    app.add_exception_handler(RequestValidationError, _bad_parameter)
+    app.add_exception_handler(HTTPException, _no_route)
+    return app
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    return refusal(error if isinstance(error, JiraError) else JiraError(str(error)))
+
+
+async def _bad_parameter(_: Request, error: Exception) -> Response:
+    places = error.errors() if isinstance(error, RequestValidationError) else []
+    return refusal(BadRequestError(*(f"{place['loc'][-1]}: {place['msg']}" for place in places)))
+
+
+async def _no_route(_: Request, error: Exception) -> Response:
+    refused = NotFoundError("null for uri") if isinstance(error, HTTPException) else JiraError(str(error))
+    if isinstance(error, HTTPException) and error.status_code != 404:
+        refused.status = error.status_code
+    return refusal(refused)

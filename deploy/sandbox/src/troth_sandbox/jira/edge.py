@@ -1,0 +1,136 @@
+"""The outermost layer of the API port: journal, planned faults, authentication, and Jira's response headers.
+
+It is plain ASGI, so that it can cut connections and so that a fault strikes before any honest work is done.
+"""
+
+import asyncio
+import base64
+import secrets
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from email.utils import format_datetime
+from typing import Any
+
+import msgspec
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from troth_sandbox.jira.clock import moment
+from troth_sandbox.jira.faults import Act
+from troth_sandbox.jira.records import Json
+from troth_sandbox.jira.site import Site
+
+Sleep = Callable[[float], Awaitable[None]]
+UNAUTHENTICATED = {"message": "Client must be authenticated to access this resource.", "status-code": 401}
+_JSON = "application/json;charset=UTF-8"
+
+
+class Edge:
+    """Wraps the API application of a site."""
+
+    def __init__(self, app: ASGIApp, site: Site, sleep: Sleep = asyncio.sleep) -> None:
+        self._app = app
+        self._site = site
+        self._sleep = sleep
+        settings = site.store.settings
+        self._expected = base64.b64encode(f"{settings.email}:{settings.token}".encode())
+        self._requests = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        target = scope["path"] + (f"?{scope['query_string'].decode()}" if scope["query_string"] else "")
+        act = self._site.faults.strike(scope["method"], target)
+        entry = self._journal(scope["method"], target, act)
+        outward = _Outward(send, self._headers(), entry)
+        if act and act.delay:
+            await self._sleep(act.delay)
+        if act and act.reset:
+            await _reset(send)
+        elif act and act.replaces:
+            body, media = act.content()
+            await _respond(outward.send, act.status or 200, body, media, act.headers)
+        elif not self._authenticated(scope):
+            await _respond(outward.send, 401, msgspec.json.encode(UNAUTHENTICATED), _JSON, _DENIED)
+        elif act and act.truncate:
+            await _truncated(self._app, scope, receive, outward.send)
+        else:
+            await self._app(scope, receive, outward.send)
+
+    def _authenticated(self, scope: Scope) -> bool:
+        header = dict(scope["headers"]).get(b"authorization", b"")
+        scheme, _, credentials = header.partition(b" ")
+        return scheme.lower() == b"basic" and secrets.compare_digest(credentials.strip(), self._expected)
+
+    def _headers(self) -> list[tuple[bytes, bytes]]:
+        now = moment(self._site.clock.now())
+        self._requests += 1
+        return [
+            (b"date", format_datetime(now, usegmt=True).encode()),
+            (b"server", b"AtlassianEdge"),
+            (b"atl-traceid", f"{self._requests:032x}".encode()),
+            (b"x-aaccountid", self._site.store.settings.account.account_id.encode()),
+        ]
+
+    def _journal(self, method: str, target: str, act: Act | None) -> Json:
+        entry: Json = {
+            "seq": len(self._site.journal) + 1,
+            "at": self._site.clock.now(),
+            "method": method,
+            "path": target,
+            "status": None,
+            "fault": act is not None,
+        }
+        self._site.journal.append(entry)
+        return entry
+
+
+_DENIED = {"X-Seraph-LoginReason": "AUTHENTICATED_FAILED", "WWW-Authenticate": 'OAuth realm="sandbox"'}
+
+
+class _Outward:
+    """The way out: adds headers and notes the status in the journal."""
+
+    def __init__(self, send: Send, headers: list[tuple[bytes, bytes]], entry: Json) -> None:
+        self._send = send
+        self._headers = headers
+        self._entry = entry
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._entry["status"] = message["status"]
+            message = {**message, "headers": [*message["headers"], *self._headers]}
+        await self._send(message)
+
+
+async def _respond(send: Send, status: int, body: bytes, media: str, headers: dict[str, str]) -> None:
+    fixed = {"content-type": media, "content-length": str(len(body))} | headers
+    raw = [(name.lower().encode(), value.encode()) for name, value in fixed.items()]
+    await send({"type": "http.response.start", "status": status, "headers": raw})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _truncated(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    messages: list[Message] = []
+
+    async def keep(message: Message) -> None:
+        messages.append(message)
+
+    await app(scope, receive, keep)
+    body = b"".join(message.get("body", b"") for message in messages[1:])
+    headers = {name.decode(): value.decode() for name, value in messages[0]["headers"]}
+    media = headers.get("content-type", _JSON)
+    await _respond(send, messages[0]["status"], body[: len(body) // 2], media, {})
+
+
+async def _reset(send: Send) -> None:
+    """Cut the connection under the answer; uvicorn keeps its transport on the object whose method `send` is."""
+    transport: Any = getattr(getattr(send, "__self__", None), "transport", None)
+    if transport is None:
+        raise RuntimeError("This server gives no way to cut a connection.")
+    connection = transport.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+    await asyncio.sleep(0)

@@ -1,0 +1,198 @@
+"""From a parsed JQL condition to a predicate over issues, plus the bounds that let an index skip most of them."""
+
+import operator
+import re
+from collections.abc import Callable, Iterable
+from datetime import datetime, tzinfo
+from typing import Protocol
+
+import msgspec
+
+from troth_sandbox.jira.clock import EPOCH, MILLISECOND
+from troth_sandbox.jira.errors import QueryError
+from troth_sandbox.jira.jql import AllOf, AnyOf, Clause, Condition, Order, Word
+from troth_sandbox.jira.records import Issue
+
+Predicate = Callable[[Issue], bool]
+SortValue = tuple[int | str, ...]
+SortKey = Callable[[Issue], SortValue]
+
+_UNIT_MS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+_RELATIVE = re.compile(r"(-?)(\d+)([mhdw])")
+_DATE_FORMS = ("%Y-%m-%d %H:%M", "%Y/%m/%d %H:%M", "%Y-%m-%d", "%Y/%m/%d")
+_COMPARE: dict[str, Callable[[int, int], bool]] = {
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+}
+_DATES = {"updated": "updated", "updateddate": "updated", "created": "created", "createddate": "created"}
+_IDENTITY = {"id", "key", "issue", "issuekey"}
+
+
+class Names(Protocol):
+    """What a query may name; each lookup answers None or nothing when the site does not know it."""
+
+    def project_id(self, name: str) -> str | None:
+        """The project with this id, key or name."""
+
+    def issue_id(self, name: str) -> int | None:
+        """The issue with this id, key or former key."""
+
+    def sprint_ids(self, name: str) -> list[int]:
+        """Sprints with this id or name."""
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """How the account's query is read: whose names, in which zone, at which instant (ms)."""
+
+    names: Names
+    zone: tzinfo
+    now: int
+
+
+class Bounds(msgspec.Struct, frozen=True):
+    """What every match fulfils: an index may look only there. None means unbounded."""
+
+    project_ids: frozenset[str] | None = None
+    updated_from: int | None = None
+
+
+def predicate(condition: Condition, reading: Reading) -> Predicate:
+    """True for the issues that fulfil the condition; QueryError for fields and values the site does not know."""
+    match condition:
+        case AllOf(parts):
+            every = [predicate(part, reading) for part in parts]
+            return lambda issue: all(test(issue) for test in every)
+        case AnyOf(parts):
+            some = [predicate(part, reading) for part in parts]
+            return lambda issue: any(test(issue) for test in some)
+        case Clause():
+            return _clause(condition, reading)
+
+
+def bounds(condition: Condition, reading: Reading) -> Bounds:
+    """Project and update bounds that follow from the top-level AND."""
+    clauses = condition.parts if isinstance(condition, AllOf) else (condition,)
+    projects: frozenset[str] | None = None
+    updated: int | None = None
+    for clause in clauses:
+        if not isinstance(clause, Clause):
+            continue
+        if clause.field == "project":
+            ids = _projects(clause, reading)
+            projects = ids if projects is None else projects & ids
+        if _DATES.get(clause.field) == "updated" and clause.operator in {">", ">="}:
+            at = _instant(clause.values[0], clause.field, reading)
+            updated = at if updated is None else max(updated, at)
+    return Bounds(projects, updated)
+
+
+def sort_key(order: tuple[Order, ...]) -> tuple[SortKey, tuple[bool, ...]]:
+    """The values to sort by and which of them descend; ends with the issue id, so the order is total.
+
+    Without ORDER BY newest first (unverified; the vendor promises no order).
+    """
+    wanted = order or (Order("id", descending=True),)
+    readers = [_reader(part.field) for part in wanted]
+    tail = wanted[-1].descending
+
+    def values(issue: Issue) -> SortValue:
+        return (*(value for read in readers for value in read(issue)), issue.id)
+
+    widths = [2 if part.field in {"key", "issuekey"} else 1 for part in wanted]
+    flags = [part.descending for part, width in zip(wanted, widths, strict=True) for _ in range(width)]
+    return values, (*flags, tail)
+
+
+def _reader(field: str) -> SortKey:
+    readers: dict[str, SortKey] = {
+        "updated": lambda issue: (issue.updated,),
+        "created": lambda issue: (issue.created,),
+        "id": lambda issue: (issue.id,),
+        "issue": lambda issue: (issue.id,),
+        "key": lambda issue: (issue.key.rpartition("-")[0], issue.number),
+        "issuekey": lambda issue: (issue.key.rpartition("-")[0], issue.number),
+        "project": lambda issue: (issue.project_id,),
+    }
+    if field not in readers:
+        raise QueryError(f"Field '{field}' does not exist or this field cannot be viewed by anonymous users.")
+    return readers[field]
+
+
+def _clause(clause: Clause, reading: Reading) -> Predicate:
+    if clause.field in _DATES:
+        return _date_clause(clause, reading)
+    if clause.operator not in {"=", "in"}:
+        raise QueryError(f"The operator '{clause.operator}' is not supported by the '{clause.field}' field.")
+    if clause.field == "project":
+        projects = _projects(clause, reading)
+        return lambda issue: issue.project_id in projects
+    if clause.field in _IDENTITY:
+        ids = _issues(clause, reading)
+        return lambda issue: issue.id in ids
+    if clause.field == "parent":
+        parents = _issues(clause, reading)
+        return lambda issue: issue.parent_id in parents
+    if clause.field == "sprint":
+        sprints = _sprints(clause, reading)
+        return lambda issue: not sprints.isdisjoint(issue.sprint_ids)
+    raise QueryError(f"Field '{clause.field}' does not exist or you do not have permission to view it.")
+
+
+def _date_clause(clause: Clause, reading: Reading) -> Predicate:
+    if clause.operator not in _COMPARE:
+        raise QueryError(f"The operator '{clause.operator}' is not supported by the '{clause.field}' field.")
+    compare, at = _COMPARE[clause.operator], _instant(clause.values[0], clause.field, reading)
+    if _DATES[clause.field] == "updated":
+        return lambda issue: compare(issue.updated, at)
+    return lambda issue: compare(issue.created, at)
+
+
+def _instant(word: Word, field: str, reading: Reading) -> int:
+    """Unquoted digits are epoch ms (kept to the millisecond: unverified), the rest is read in the account's zone."""
+    if word.text.isdigit() and not word.quoted:
+        return int(word.text)
+    if relative := _RELATIVE.fullmatch(word.text):
+        sign, count, unit = relative.groups()
+        return reading.now + (-1 if sign else 1) * int(count) * _UNIT_MS[unit]
+    for form in _DATE_FORMS:
+        try:
+            local = datetime.strptime(word.text, form).replace(tzinfo=reading.zone)
+        except ValueError:
+            continue
+        return (local - EPOCH) // MILLISECOND
+    raise QueryError(
+        f"Date value '{word.text}' for field '{field}' is invalid. Valid formats include: 'yyyy/MM/dd HH:mm', "
+        "'yyyy-MM-dd HH:mm', 'yyyy/MM/dd', 'yyyy-MM-dd', or a period format e.g. '-5d', '4w 2d'."
+    )
+
+
+def _projects(clause: Clause, reading: Reading) -> frozenset[str]:
+    return frozenset(
+        _known(reading.names.project_id(word.text), word, clause.field) for word in clause.values
+    )
+
+
+def _known(found: str | None, word: Word, field: str) -> str:
+    if found is None:
+        raise QueryError(f"The value '{word.text}' does not exist for the field '{field}'.")
+    return found
+
+
+def _issues(clause: Clause, reading: Reading) -> frozenset[int]:
+    """Unknown issues match nothing here; whether the vendor answers 400 for them is unverified."""
+    found: Iterable[int | None] = (reading.names.issue_id(word.text) for word in clause.values)
+    return frozenset(issue_id for issue_id in found if issue_id is not None)
+
+
+def _sprints(clause: Clause, reading: Reading) -> frozenset[int]:
+    ids: set[int] = set()
+    for word in clause.values:
+        found = reading.names.sprint_ids(word.text)
+        if not found:
+            raise QueryError(
+                f"Sprint with name '{word.text}' does not exist or you do not have permission to view it."
+            )
+        ids.update(found)
+    return frozenset(ids)

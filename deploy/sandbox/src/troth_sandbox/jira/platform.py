@@ -1,0 +1,191 @@
+"""The platform API beside search and changelogs: site, account, fields, statuses, projects, versions, issues."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from troth_sandbox.jira.answers import Here, answer
+from troth_sandbox.jira.errors import BadRequestError, NotFoundError
+from troth_sandbox.jira.issues import FieldChoice, IssueRenderer
+from troth_sandbox.jira.paging import offset_page
+from troth_sandbox.jira.records import Json, Version
+
+router = APIRouter()
+
+Start = Annotated[int, Query(alias="startAt", ge=0)]
+Size = Annotated[int, Query(alias="maxResults", ge=1)]
+BUILD = 100_284
+GRANTED = ("BROWSE_PROJECTS", "VIEW_READONLY_WORKFLOW", "VIEW_DEV_TOOLS", "CREATE_ISSUES", "EDIT_ISSUES")
+DENIED = ("ADMINISTER", "SYSTEM_ADMIN", "ADMINISTER_PROJECTS", "DELETE_ISSUES", "BULK_CHANGE", "USER_PICKER")
+_GLOBAL = {"ADMINISTER", "SYSTEM_ADMIN", "BULK_CHANGE", "USER_PICKER"}
+_VERSION_ORDER: dict[str, Callable[[Version], tuple[bool, str]]] = {
+    "name": lambda version: (False, version.name),
+    "description": lambda version: (False, version.description or ""),
+    "releaseDate": lambda version: (version.release_date is None, version.release_date or ""),
+    "startDate": lambda version: (version.start_date is None, version.start_date or ""),
+    "sequence": lambda _: (False, ""),
+}
+
+
+@router.get("/serverInfo")
+async def server_info(here: Here) -> Response:
+    """The site; clients tell Cloud from Data Center by `deploymentType`."""
+    settings = here.site.store.settings
+    return answer(
+        {
+            "baseUrl": here.render.base,
+            "displayUrl": here.render.base,
+            "version": "1001.0.0-SNAPSHOT",
+            "versionNumbers": [1001, 0, 0],
+            "deploymentType": "Cloud",
+            "buildNumber": BUILD,
+            "buildDate": "2026-01-01T00:00:00.000+0000",
+            "serverTime": here.render.stamp(here.now),
+            "scmInfo": "0" * 40,
+            "serverTitle": settings.title,
+            "defaultLocale": {"locale": "en_US"},
+            "serverTimeZone": settings.zone.key,
+        }
+    )
+
+
+@router.get("/myself")
+async def myself(here: Here) -> Response:
+    """The account; its `timeZone` is the one quoted JQL dates are read in."""
+    account = here.render.user(here.site.store.settings.account.account_id) or {}
+    empty = {"size": 0, "items": []}
+    return answer(account | {"locale": "en_US", "groups": empty, "applicationRoles": empty})
+
+
+@router.get("/mypermissions")
+async def my_permissions(permissions: str | None = None) -> Response:
+    """Which of the asked permissions the account has everywhere."""
+    if not permissions:
+        raise BadRequestError("The 'permissions' query parameter is required.")
+    asked = permissions.split(",")
+    if unknown := [key for key in asked if key not in GRANTED + DENIED]:
+        raise BadRequestError(f"Unrecognized permission: {', '.join(unknown)}")
+    return answer({"permissions": {key: _permission(key) for key in asked}})
+
+
+def _permission(key: str) -> Json:
+    return {
+        "id": str((GRANTED + DENIED).index(key) + 10),
+        "key": key,
+        "name": key.replace("_", " ").capitalize(),
+        "type": "GLOBAL" if key in _GLOBAL else "PROJECT",
+        "description": "",
+        "havePermission": key in GRANTED,
+    }
+
+
+@router.get("/field")
+async def fields(here: Here) -> Response:
+    """All fields."""
+    return answer(here.site.store.fields.listed())
+
+
+@router.get("/status")
+async def statuses(here: Here) -> Response:
+    """All statuses of active workflows."""
+    known = here.site.store.catalogue.statuses.values()
+    return answer([here.render.status(s.id) | {"untranslatedName": s.name} for s in known])
+
+
+@router.get("/project/search")
+async def search_projects(
+    here: Here,
+    *,
+    start_at: Start = 0,
+    max_results: Size = 50,
+    status: Annotated[list[str] | None, Query()] = None,
+    keys: Annotated[list[str] | None, Query()] = None,
+    query: str = "",
+) -> Response:
+    """A page of projects ordered by key; only live ones unless `status` says otherwise."""
+    states = {part for text in status or ["live"] for part in text.split(",")}
+    text = query.lower()
+    rows = sorted(
+        (
+            project
+            for project in here.site.store.catalogue.projects.values()
+            if project.state in states
+            and (not keys or project.key in keys)
+            and (text in project.key.lower() or text in project.name.lower())
+        ),
+        key=lambda project: project.key,
+    )
+    page = offset_page(here.address, rows, start_at, min(max_results, 100))
+    return answer(page | {"values": [here.render.project(project) for project in page["values"]]})
+
+
+@router.get("/project/{id_or_key}")
+async def project(here: Here, id_or_key: str) -> Response:
+    """One project."""
+    return answer(here.render.project(here.site.store.project(id_or_key)))
+
+
+@router.get("/project/{id_or_key}/version")
+async def page_of_versions(
+    here: Here,
+    id_or_key: str,
+    *,
+    start_at: Start = 0,
+    max_results: Size = 50,
+    order: Annotated[str, Query(alias="orderBy")] = "sequence",
+    status: str = "released,unreleased,archived",
+    query: str = "",
+) -> Response:
+    """A page of a project's versions."""
+    states, text = set(status.split(",")), query.lower()
+    rows = [
+        version
+        for version in _ordered(_versions(here, id_or_key), order)
+        if _state(version) in states
+        and (text in version.name.lower() or text in (version.description or "").lower())
+    ]
+    page = offset_page(here.address, rows, start_at, min(max_results, 50))
+    return answer(page | {"values": [here.render.version(version, here.now) for version in page["values"]]})
+
+
+@router.get("/project/{id_or_key}/versions")
+async def all_versions(here: Here, id_or_key: str) -> Response:
+    """All versions of a project at once."""
+    return answer([here.render.version(version, here.now) for version in _versions(here, id_or_key)])
+
+
+@router.get("/issue/{id_or_key}")
+async def issue(
+    here: Here,
+    id_or_key: str,
+    fields: Annotated[list[str] | None, Query()] = None,
+    expand: str = "",
+) -> Response:
+    """One issue, read from the store and not from the index."""
+    found = here.site.store.issue(id_or_key)
+    expands = set(expand.split(","))
+    choice = FieldChoice(fields or [], default="*all")
+    render = IssueRenderer(here.render, choice, with_changelog="changelog" in expands)
+    rendered = render.whole(found)
+    rendered |= {"names": render.names()} if "names" in expands else {}
+    rendered |= {"schema": render.schema()} if "schema" in expands else {}
+    return answer(rendered)
+
+
+def _versions(here: Here, id_or_key: str) -> list[Version]:
+    project = here.site.store.project(id_or_key)
+    if project.state != "live":
+        raise NotFoundError(f"No project could be found with key '{id_or_key}'.")
+    return here.site.store.project_versions(project.id)
+
+
+def _state(version: Version) -> str:
+    return "archived" if version.archived else "released" if version.released else "unreleased"
+
+
+def _ordered(versions: list[Version], order: str) -> list[Version]:
+    key = _VERSION_ORDER.get(order.lstrip("+-"))
+    if key is None:
+        raise BadRequestError(f"The orderBy value '{order}' is not supported.")
+    return sorted(versions, key=key, reverse=order.startswith("-"))

@@ -1,0 +1,96 @@
+"""One running site: its store, index, clock and switches, and the due work that the passing of time brings."""
+
+import heapq
+from collections.abc import Callable
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from troth_sandbox.jira.clock import SettableClock
+from troth_sandbox.jira.faults import FaultPlan
+from troth_sandbox.jira.index import SearchIndex
+from troth_sandbox.jira.matching import Reading
+from troth_sandbox.jira.records import Issue, Json
+from troth_sandbox.jira.render import Renderer
+from troth_sandbox.jira.store import Store
+
+
+class Switches(msgspec.Struct, forbid_unknown_fields=True):
+    """Behaviours on which the vendor's documents disagree or sites differ."""
+
+    bulk_created: str = "string"
+    """Form of `created` in bulk changelogs: `string`, `seconds` or `milliseconds` (live unit unverified)."""
+    last_page_token: str = "absent"
+    """`nextPageToken` of the last page: `absent` or `null`."""
+    agile_page_cap: int = 50
+    """Largest page of the agile API, whatever is asked for."""
+    agile_short_pages: bool = False
+    """Agile pages hold fewer rows than `maxResults` although more follow."""
+    agile_total: bool = True
+    """Whether board pages carry `total`; sprint pages never do."""
+    shuffled_changelog: bool = False
+    """Expanded changelogs in no order."""
+
+
+class WriteLog:
+    """What really happened, in order: the oracle a client cannot read."""
+
+    def __init__(self) -> None:
+        self.entries: list[Json] = []
+
+    def add(self, kind: str, at: int, **facts: Any) -> None:
+        """One more fact; `at` in milliseconds."""
+        self.entries.append({"seq": len(self.entries) + 1, "kind": kind, "at": at, **facts})
+
+
+class Site:
+    """Everything the routes need. `settle` must run before each answer."""
+
+    def __init__(self, store: Store, clock: SettableClock) -> None:
+        self.store = store
+        self.clock = clock
+        self.switches = Switches()
+        self.write_log = WriteLog()
+        self.faults = FaultPlan()
+        self.journal: list[Json] = []
+        self.search_lag_ms = 0
+        self.index = SearchIndex(store.visible)
+        self.index.load(store.issues())
+        self.next_history_id = store.latest_history_id() + 1
+        self.next_issue_id = store.next_issue_id()
+        self._renderers: dict[tuple[str, str], Renderer] = {}
+        self._due: list[tuple[int, int, Callable[[int], None]]] = []
+        self._scheduled = 0
+
+    def renderer(self, api: str, base: str) -> Renderer:
+        """The renderer for an API version and base address."""
+        return self._renderers.setdefault((api, base), Renderer(self.store, api, base))
+
+    def reading(self, now: int) -> Reading:
+        """How the account's JQL is read: in the zone of its own profile, not of the site."""
+        users = self.store.catalogue.users
+        zone = users[self.store.settings.account.account_id].time_zone
+        return Reading(self.store, ZoneInfo(zone), now)
+
+    def publish(self, issue_id: int, version: Issue | None, at: int) -> None:
+        """Hand a stored version to the index, which shows it after the lag."""
+        self.index.offer(issue_id, version, at + self.search_lag_ms)
+
+    def schedule(self, at: int, work: Callable[[int], None]) -> None:
+        """Run `work(at)` as soon as the clock has reached `at`."""
+        self._scheduled += 1
+        heapq.heappush(self._due, (at, self._scheduled, work))
+
+    def settle(self) -> int:
+        """Do the work that is due, let the index catch up, and return the time in milliseconds."""
+        now = self.clock.now()
+        while self._due and self._due[0][0] <= now:
+            at, _, work = heapq.heappop(self._due)
+            work(at)
+        self.index.refresh(now)
+        return now
+
+    def forget_renderers(self) -> None:
+        """Users or settings changed: cached references are stale."""
+        self._renderers.clear()
