@@ -125,7 +125,9 @@ def team_of(issue: Issue, roster: Roster, tree: WorkTree | None = None) -> str |
         board = _board_of_sprint(sprint, planned.project_key, roster)
         if board is not None:
             return board
-    boards = (team for team in roster.teams.values() if team.is_scrum and issue.project_key in team.project_keys)
+    boards = (
+        team for team in roster.teams.values() if team.is_scrum and issue.project_key in team.project_keys
+    )
     return min((team.key for team in boards), key=_natural, default=None)
 
 
@@ -194,25 +196,25 @@ def _below(root: str, tree: WorkTree) -> set[str]:
 def _leaves(key: str, tree: WorkTree, above: frozenset[str]) -> Iterator[Leaf]:
     issue = tree.issues[key]
     children = [child for child in tree.children.get(key, ()) if child.key not in above | {key}]
-    if not children:
+    if not children or _is_story(issue, children):
         if not issue.done:
             yield Leaf(issue, issue.estimate)
-        return
-    if _is_planned_as_one(issue, children, tree):
-        if not issue.done and (issue.estimate is not None or _any_open(key, tree)):
+    elif _is_sized_as_a_whole(issue, tree):
+        if any(not tree.issues[below].done for below in _below(key, tree)):
             yield Leaf(issue, issue.estimate)
-        return
-    for child in children:
-        yield from _leaves(child.key, tree, above | {key})
+    else:
+        for child in children:
+            yield from _leaves(child.key, tree, above | {key})
 
 
-def _is_planned_as_one(issue: Issue, children: Sequence[Issue], tree: WorkTree) -> bool:
-    """Whether the issue's own estimate stands for everything below it."""
-    estimated = [tree.issues[key] for key in _below(issue.key, tree) if tree.issues[key].estimate is not None]
-    if all(child.is_subtask for child in children):
-        return issue.estimate is not None or not estimated
-    return issue.estimate is not None and not estimated
+def _is_story(issue: Issue, children: Sequence[Issue]) -> bool:
+    """Whether the children are sub-tasks without a say in the points."""
+    pointed = any(child.estimate is not None for child in children)
+    return all(child.is_subtask for child in children) and (issue.estimate is not None or not pointed)
 
 
-def _any_open(key: str, tree: WorkTree) -> bool:
-    return any(not tree.issues[below].done for below in _below(key, tree))
+def _is_sized_as_a_whole(issue: Issue, tree: WorkTree) -> bool:
+    """Whether the issue is open, has an estimate, and nothing below it has one."""
+    if issue.done or issue.estimate is None:
+        return False
+    return all(tree.issues[below].estimate is None for below in _below(issue.key, tree))

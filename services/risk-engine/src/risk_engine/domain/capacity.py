@@ -1,0 +1,227 @@
+"""What a team can deliver by a day: its closed sprints, drawn again and again into the sprints to come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from math import ceil, inf
+from statistics import median
+
+import numpy as np
+from numpy.typing import NDArray
+
+from risk_engine.domain.calendar import IsWorkingDay
+from risk_engine.domain.model import Flags, Floats, Sprint
+from risk_engine.domain.seeds import generator
+
+DEFAULT_TRIALS = 2000
+SPRINTS_REMEMBERED = 12
+SPRINTS_NEEDED = 3
+HALVING_SPRINTS = 5.0
+DEFAULT_CADENCE_DAYS = 14
+SPRINTS_AHEAD = 26
+"""At least this many sprints are drawn, so that a date beyond them rests on a fair mean."""
+_YEAR = 364  # whole weeks, so that weekends do not bend the mean
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class CapacityBasis:
+    """The completed points, oldest first, a team's capacity is drawn from."""
+
+    points: tuple[float, ...]
+    cold: bool = False
+    """Too few sprints of its own: other teams' sprints stand in, and nothing louder than info may follow."""
+    halving: float = HALVING_SPRINTS
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class SprintGrid:
+    """The working days of the sprints to come; today counts in full."""
+
+    today: date
+    days: NDArray[np.int64]
+    """Date ordinals, ascending."""
+    sprint_of_day: NDArray[np.int64]
+    share_per_day: float
+    """What part of a usual sprint's capacity one working day brings."""
+    calendar_days_per_day: float
+    """How many calendar days pass per working day, on the year's mean."""
+    sprints: int
+
+    @property
+    def days_per_sprint(self) -> NDArray[np.int64]:
+        """Working days from today on in each sprint."""
+        return np.bincount(self.sprint_of_day, minlength=self.sprints).astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class TeamCapacity:
+    """Drawn capacity: ``draws`` is trials x sprints, in points per usual sprint, on the days of ``grid``."""
+
+    draws: Floats
+    grid: SprintGrid
+    cold: bool = False
+
+
+def capacity_basis(own: Sequence[float], pooled: Sequence[float]) -> CapacityBasis:
+    """The team's last twelve sprints (``own``: oldest first), or for a team with fewer than three the pool."""
+    if len(own) >= SPRINTS_NEEDED:
+        return CapacityBasis(tuple(own[-SPRINTS_REMEMBERED:]))
+    return CapacityBasis((*own, *pooled), cold=True, halving=inf)
+
+
+def pooled_points(histories: Iterable[Sequence[float]]) -> tuple[float, ...]:
+    """Twelve typical sprints over all teams: evenly spaced quantiles, so that the spread is kept."""
+    every = sorted(points for history in histories for points in history[-SPRINTS_REMEMBERED:])
+    if not every:
+        return ()
+    steps = (np.arange(SPRINTS_REMEMBERED) + 0.5) / SPRINTS_REMEMBERED
+    return tuple(float(points) for points in np.quantile(every, steps, method="inverted_cdf"))
+
+
+def completed_history(sprints: Iterable[Sprint]) -> tuple[float, ...]:
+    """Completed points of the closed sprints, in the order they closed."""
+    closed = [
+        (sprint.completed_at, sprint.key, sprint.completed_points)
+        for sprint in sprints
+        if sprint.state == "closed"
+        and sprint.completed_at is not None
+        and sprint.completed_points is not None
+    ]
+    return tuple(float(points) for _, _, points in sorted(closed))
+
+
+def usual_cadence(sprints: Iterable[Sprint]) -> int:
+    """The team's usual sprint length in days: the median of the planned ones, 14 when there are none."""
+    lengths = [
+        (sprint.end - sprint.start).total_seconds() / 86400
+        for sprint in sprints
+        if sprint.start is not None and sprint.end is not None and sprint.end > sprint.start
+    ]
+    return max(1, round(median(lengths))) if lengths else DEFAULT_CADENCE_DAYS
+
+
+def capacity_draws(
+    team_seed: str,
+    history: Sequence[float],
+    n_trials: int = DEFAULT_TRIALS,
+    n_sprints: int = SPRINTS_AHEAD,
+    halving: float = HALVING_SPRINTS,
+) -> Floats:
+    """Points per coming sprint, trials x sprints, by a recency-weighted Bayesian bootstrap of ``history``.
+
+    Each trial weighs the past anew (Dirichlet with half the effective count), then draws its sprints from it, so a
+    trial is a good or a bad stretch as a whole. More sprints leave the first ones unchanged. No history: zeros.
+    Rubin, The Bayesian Bootstrap, https://doi.org/10.1214/aos/1176345338
+    """
+    if not history:
+        return np.zeros((n_trials, n_sprints))
+    weights = generator("capacity-weights", team_seed).dirichlet(
+        _alphas(len(history), halving), size=n_trials
+    )
+    uniform = generator("capacity-sprints", team_seed).random((n_sprints, n_trials))
+    bounds = np.cumsum(weights, axis=1)[:, :-1]
+    picked = np.zeros((n_sprints, n_trials), dtype=np.int64)
+    for bound in bounds.T:
+        picked += uniform > bound
+    return np.asarray(history, dtype=np.float64)[picked].T
+
+
+def sprint_grid(
+    today: date,
+    sprint_end: date | None,
+    cadence_days: int,
+    is_working_day: IsWorkingDay,
+    until: date,
+) -> SprintGrid:
+    """Consecutive sprints of the usual length from today on, at least until ``until``.
+
+    ``sprint_end`` is the last day of the active sprint, whose rest counts in proportion; None or a past day: a
+    sprint starts today. A sprint of more working days than the year's mean brings more than a usual one, one with
+    holidays less.
+    """
+    running = sprint_end is not None and sprint_end >= today
+    first_end = sprint_end if running and sprint_end is not None else today + timedelta(days=cadence_days - 1)
+    sprints = max(SPRINTS_AHEAD, ceil(max(0, (until - first_end).days) / cadence_days) + 1)
+    span = (first_end - today).days + 1 + (sprints - 1) * cadence_days
+    offsets = np.flatnonzero([is_working_day(today + timedelta(days=offset)) for offset in range(span)])
+    first_days = (first_end - today).days + 1
+    sprint_of_day = np.maximum(0, (offsets - first_days) // cadence_days + 1)
+    density = _working_share(today, is_working_day)
+    return SprintGrid(
+        today,
+        offsets.astype(np.int64) + today.toordinal(),
+        sprint_of_day.astype(np.int64),
+        1 / (cadence_days * density),
+        1 / density,
+        sprints,
+    )
+
+
+def cumulative_capacity(capacity: TeamCapacity, dates: Sequence[date]) -> Floats:
+    """Points delivered from today to the end of each date, trials x dates; nothing by a date that is past."""
+    return capacity.draws @ _accrual(capacity.grid, dates).T
+
+
+def finish_days(capacity: TeamCapacity, loads: Floats) -> Floats:
+    """The day each cumulative load (trials x loads, points) is done, as a date ordinal; infinite: never.
+
+    Beyond the drawn sprints a trial goes on at its own mean, so a far date is far and never cut off.
+    """
+    grid = capacity.grid
+    per_day = capacity.draws * grid.share_per_day
+    by_end = np.cumsum(per_day * grid.days_per_sprint, axis=1)
+    sprint = np.zeros(loads.shape, dtype=np.int64)
+    for end in by_end.T:
+        sprint += end[:, np.newaxis] < loads - _ROUNDING
+    inside = _days_inside(grid, per_day, by_end, loads, np.minimum(sprint, grid.sprints - 1))
+    beyond = sprint >= grid.sprints
+    days = np.where(beyond, np.inf, inside)
+    if beyond.any():
+        days[beyond] = _days_beyond(grid, per_day, by_end, loads)[beyond]
+    return np.where(loads <= _ROUNDING, grid.today.toordinal(), days)
+
+
+def _alphas(count: int, halving: float) -> Floats:
+    weights: Floats = np.exp2(-np.arange(count, dtype=np.float64)[::-1] / halving)
+    total = float(weights.sum())
+    effective = total**2 / float((weights**2).sum())
+    return weights / total * (effective / 2)
+
+
+def _working_share(today: date, is_working_day: IsWorkingDay) -> float:
+    worked = sum(is_working_day(today - timedelta(days=back)) for back in range(1, _YEAR + 1))
+    return max(worked, 1) / _YEAR
+
+
+def _accrual(grid: SprintGrid, dates: Sequence[date]) -> Floats:
+    """Dates x sprints: the part of each sprint's draw delivered by the end of the date."""
+    ordinals = np.array([day.toordinal() for day in dates], dtype=np.int64)
+    reached: Flags = grid.days[np.newaxis, :] <= ordinals[:, np.newaxis]
+    in_sprint: Floats = np.equal.outer(grid.sprint_of_day, np.arange(grid.sprints)).astype(np.float64)
+    return reached.astype(np.float64) @ in_sprint * grid.share_per_day
+
+
+def _days_inside(
+    grid: SprintGrid, per_day: Floats, by_end: Floats, loads: Floats, sprint: NDArray[np.int64]
+) -> Floats:
+    """The working day, within the sprint where the load is reached, that completes it."""
+    before = by_end - per_day * grid.days_per_sprint
+    left = loads - np.take_along_axis(before, sprint, axis=1)
+    rate = np.take_along_axis(per_day, sprint, axis=1)
+    needed = np.ceil(np.divide(left, rate, out=np.ones_like(left), where=rate > 0) - _ROUNDING)
+    starts = np.concatenate(([0], np.cumsum(grid.days_per_sprint)[:-1]))
+    last = grid.days_per_sprint[sprint]
+    position = starts[sprint] + np.clip(needed, 1, np.maximum(last, 1)).astype(np.int64) - 1
+    days: Floats = grid.days[np.minimum(position, len(grid.days) - 1)].astype(np.float64)
+    return days
+
+
+def _days_beyond(grid: SprintGrid, per_day: Floats, by_end: Floats, loads: Floats) -> Floats:
+    rate = np.broadcast_to(per_day.mean(axis=1)[:, np.newaxis], loads.shape)
+    left = loads - by_end[:, -1:]
+    worked = np.divide(left, rate, out=np.full(loads.shape, np.inf), where=rate > 0)
+    days: Floats = grid.days[-1] + np.ceil(worked * grid.calendar_days_per_day)
+    return days
