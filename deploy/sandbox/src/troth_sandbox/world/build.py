@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from troth_sandbox.world import public_deals, public_sprints
 from troth_sandbox.world.cadence import monday_cadence
 from troth_sandbox.world.crm_org import CrmOrg
 from troth_sandbox.world.generated_deals import add_generated_deals
@@ -43,12 +44,14 @@ def build_world(
     With ``fixtures`` deals and sprints are public data, otherwise generated. Raises FixtureError and ScenarioError.
     """
     org, site = CrmOrg(today), JiraSite()
-    added: dict[str, list[str]] = {}
-    if fixtures is None:
+    if fixtures:
+        public_deals.add_public_deals(org, fixtures, today, seed)
+        public_sprints.add_public_teams(site, fixtures, today, seed)
+    else:
         add_generated_deals(org, today, seed)
         GeneratedTeams(site, monday_cadence(today), today, seed).add_all()
     truth = plant(scenario or Scenario(), org, site, today, seed)
-    truth.added = added
+    truth.added = public_deals.ADDED | public_sprints.ADDED if fixtures else {}
     kind = "public" if fixtures else "generated"
     return World(
         salesforce=org.render(),

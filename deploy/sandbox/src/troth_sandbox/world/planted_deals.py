@@ -17,8 +17,6 @@ _WAYS = {
 }
 """Stages a deal passes, with the days before it entered its present one."""
 
-ADDED_TO_PUBLIC_DEALS = ("Promised_Date__c", "Jira_Key__c")
-
 
 class DealPlanter:
     """Adds planted deals to an org; sellers, customers and products are taken from it in turn."""
