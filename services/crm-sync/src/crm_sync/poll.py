@@ -18,8 +18,8 @@ from troth_contracts.sync import Watermark
 
 DELETABLE = (OPPORTUNITY.name, LINE_ITEM.name, CONTACT_ROLE.name, TEAM_MEMBER.name)
 """Objects whose hard deletions are asked for; history rows go with their deal."""
-SHORTEST_WINDOW = timedelta(minutes=2)
-"""The deletion log wants a start more than a minute before the end and ignores seconds.
+OVERLAP = timedelta(minutes=2)
+"""The deletion log ignores seconds and wants a start more than a minute before the end.
 https://developer.salesforce.com/docs/atlas.en-us.api.meta/api/sforce_api_calls_getdeleted.htm"""
 Beat = Callable[[], None]
 
@@ -86,7 +86,7 @@ class Poll:
         if name not in self._scope.schema.objects:
             return
         stream = deletions_of(name)
-        start = min(self._scope.marks.position(stream) or self._at, self._at - SHORTEST_WINDOW)
+        start = min(self._scope.marks.position(stream) or self._at, self._at) - OVERLAP
         try:
             answer = await self._scope.reader.deleted(name, start, self._at)
         except ReplicationLogLost as error:

@@ -1,0 +1,237 @@
+"""An org and a bus in memory. `MemoryOrg` passes the same contract test as the adapter over the network."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from crm_sync.bus import PUBLISHED
+from crm_sync.describe import ALL
+from crm_sync.errors import LocatorLost, ReplicationLogLost, SchemaChanged
+from crm_sync.fields import Record, long_id
+from crm_sync.salesforce import Deletions, Described, Page
+from crm_sync.soql import Condition, Query, parse_time
+from troth_chassis.errors import TransientError
+from troth_chassis.publisher import Publisher
+from troth_chassis.writer import ScopeWriter
+from troth_contracts.codec import InRecord, OutRecord, decode
+from troth_contracts.topics import BY_NAME, Topic
+from troth_contracts.values import Contract
+
+ORG_ID = "00D000000000001AAA"
+START = datetime(2026, 11, 25, 10, 0, 0, tzinfo=UTC)
+Fault = Callable[[str], None]
+_PREFIXES = {
+    "Opportunity": "006", "OpportunityLineItem": "00k", "OpportunityContactRole": "00K", "OpportunityTeamMember": "00q",
+    "OpportunityHistory": "008", "OpportunityStage": "01J", "CurrencyType": "01L", "User": "005", "Product2": "01t",
+    "Account": "001",
+}  # fmt: skip
+
+
+def stamp(at: datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%S.000+0000")
+
+
+def record_id(name: str, number: int) -> str:
+    return long_id(f"{_PREFIXES[name]}{number:012d}")
+
+
+@dataclass
+class MemoryOrg:
+    """Tables of vendor-shaped rows behind the reader's port, with a clock that only moves when told."""
+
+    page_size: int = 2_000
+    now: datetime = START
+    tables: dict[str, dict[str, dict[str, Any]]] = field(default_factory=lambda: defaultdict(dict))
+    hidden: set[str] = field(default_factory=set)
+    custom: tuple[Described, ...] = ()
+    calls: list[str] = field(default_factory=list)
+    fault: Fault = lambda _call: None
+    _deleted: list[tuple[str, str, datetime]] = field(default_factory=list)
+    _open: dict[str, tuple[list[dict[str, Any]], int]] = field(default_factory=dict)
+    _log_begins: datetime = START - timedelta(days=15)
+
+    # what happens in the org
+
+    def put(self, name: str, row_id: str | None = None, /, at: datetime | None = None, **fields: Any) -> str:
+        table = self.tables[name]
+        key = row_id or record_id(name, len(table) + 1)
+        known = table.get(key, {"Id": key, "IsDeleted": False, "CreatedDate": stamp(at or self.now)})
+        table[key] = {
+            **known,
+            **fields,
+            "SystemModstamp": stamp(at or self.now),
+            "LastModifiedDate": stamp(self.now),
+        }
+        return key
+
+    def deal(self, name: str = "Deal", /, **fields: Any) -> str:
+        defaults = {
+            "Name": name,
+            "StageName": "Prospecting",
+            "IsClosed": False,
+            "IsWon": False,
+            "Amount": 1000,
+            "CurrencyIsoCode": "EUR",
+        }
+        return self.put("Opportunity", None, **{**defaults, **fields})
+
+    def delete(self, name: str, row_id: str, *, hard: bool = False) -> None:
+        if hard:
+            self.tables[name].pop(row_id)
+            self._deleted.append((name, row_id, self.now))
+        else:
+            self.put(name, row_id, IsDeleted=True)
+
+    def undelete(self, name: str, row_id: str) -> None:
+        self.put(name, row_id, IsDeleted=False)
+
+    def advance(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    def lose_locators(self) -> None:
+        self._open.clear()
+
+    # the port
+
+    async def org_id(self) -> str:
+        return ORG_ID
+
+    async def query(self, query: Query) -> Page:
+        self._called(f"query {query.source}")
+        if query.source in self.hidden:
+            raise SchemaChanged(f"sObject type '{query.source}' is not supported")
+        rows = [row for row in self.tables[query.source].values() if all(_holds(row, c) for c in query.where)]
+        rows.sort(key=lambda row: tuple(str(row.get(name)) for name in query.order))
+        return self._page([_project(self, row, query.fields) for row in rows], 0)
+
+    async def more(self, next_url: str) -> Page:
+        self._called("more")
+        if next_url not in self._open:
+            raise LocatorLost("invalid query locator")
+        rows, start = self._open.pop(next_url)
+        return self._page(rows, start)
+
+    async def describe(self, name: str) -> tuple[Described, ...]:
+        self._called(f"describe {name}")
+        wanted = next((item for item in ALL if item.name == name), None)
+        if wanted is None or name in self.hidden:
+            raise SchemaChanged(f"{name} is not there")
+        names = [n for n in (*wanted.fields, *wanted.silent) if n not in self.hidden]
+        standard = tuple(Described(n, "string", custom=False, filterable=True, label=n) for n in names)
+        return standard + (self.custom if name == "Opportunity" else ())
+
+    async def deleted(self, name: str, start: datetime, end: datetime) -> Deletions:
+        self._called(f"deleted {name}")
+        if start < self._log_begins:
+            raise ReplicationLogLost("INVALID_REPLICATION_DATE")
+        ids = tuple(i for n, i, at in self._deleted if n == name and start <= at <= end)
+        return Deletions(ids, end)
+
+    def _called(self, call: str) -> None:
+        self.calls.append(call)
+        self.fault(call)
+
+    def _page(self, rows: list[dict[str, Any]], start: int) -> Page:
+        end = start + self.page_size
+        next_url = None
+        if end < len(rows):
+            next_url = f"/services/data/v66.0/query/0r8{len(self.calls):015d}-{end}"
+            self._open[next_url] = (rows, end)
+        return Page(tuple(rows[start:end]), len(rows), next_url, self.now.replace(microsecond=0))
+
+
+def _holds(row: Record, condition: Condition) -> bool:
+    value, wanted = row.get(condition.field), condition.value
+    if isinstance(wanted, tuple):
+        return value in wanted
+    left: Any = value
+    right: Any = wanted
+    if isinstance(wanted, datetime):
+        left, right = parse_time(str(value)).replace(microsecond=0), wanted.replace(microsecond=0)
+    return (
+        {">=": left >= right, ">": left > right, "=": left == right}[condition.operator] if value else False
+    )
+
+
+def _project(org: MemoryOrg, row: dict[str, Any], fields: Sequence[str]) -> dict[str, Any]:
+    shown = {name: row.get(name) for name in fields if "." not in name}
+    if "Account.Name" in fields:
+        shown["Account"] = org.tables["Account"].get(row.get("AccountId") or "")
+    return {"attributes": {"type": "any"}, **shown}
+
+
+class _MemoryWriter(ScopeWriter):
+    def __init__(self, log: list[OutRecord], fault: Fault) -> None:
+        super().__init__("memory", "crm-sync", ORG_ID, "plain")
+        self._log = log
+        self._fault = fault
+
+    async def publish(self, records: Sequence[OutRecord]) -> None:
+        self._fault("publish")
+        self._log.extend(records)
+
+
+class _MemoryPublisher(Publisher):
+    """The real publisher; only the reading back is from memory."""
+
+    def __init__(self, log: list[OutRecord], fault: Fault) -> None:
+        super().__init__("memory", _MemoryWriter(log, fault), f"/crm-sync/{ORG_ID}")
+
+    async def remember(self, log: Sequence[OutRecord]) -> None:
+        for record in log:
+            self._mirror.note(BY_NAME[record.topic], record.key, record.headers)
+
+
+class MemoryBus:
+    """Everything published, in order."""
+
+    def __init__(self) -> None:
+        self.log: list[OutRecord] = []
+        self.fault: Fault = lambda _call: None
+
+    async def open(self, org_id: str) -> Publisher:
+        publisher = _MemoryPublisher(self.log, self._struck)
+        await publisher.remember([record for record in self.log if BY_NAME[record.topic] in PUBLISHED])
+        return publisher
+
+    async def read(self, topic: Topic) -> AsyncIterator[InRecord]:
+        for record in self.of(topic):
+            yield decode(record.topic, record.key.encode(), record.value, record.headers)
+
+    async def aclose(self) -> None:
+        pass
+
+    def _struck(self, call: str) -> None:
+        self.fault(call)
+
+    def of(self, topic: Topic) -> list[OutRecord]:
+        return [record for record in self.log if record.topic == topic.name]
+
+    def fold(self, topic: Topic) -> dict[str, Contract]:
+        """The live state a reader ends up with."""
+        live: dict[str, Contract] = {}
+        for record in self.of(topic):
+            body = decode(record.topic, record.key.encode(), record.value, record.headers).body
+            live.pop(record.key, None)
+            if body is not None:
+                live[record.key] = body
+        return live
+
+
+def once(error: Exception, call_begins: str) -> Fault:
+    """A fault that strikes the first matching call only."""
+    left = [error]
+
+    def strike(call: str) -> None:
+        if left and call.startswith(call_begins):
+            raise left.pop()
+
+    return strike
+
+
+def kafka_down(call: str) -> None:
+    raise TransientError(f"Kafka did not acknowledge: {call}")
