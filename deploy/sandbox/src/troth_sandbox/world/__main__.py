@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
+from troth_sandbox.errors import SeedError
 from troth_sandbox.world.build import build_world
 from troth_sandbox.world.clock import today_utc
-from troth_sandbox.world.errors import WorldError
 from troth_sandbox.world.scenario import read_scenario
 
 
@@ -31,9 +31,9 @@ def main(
     try:
         planted = read_scenario(scenario) if scenario else None
         world = build_world(today=day, seed=seed, scenario=planted, fixtures=fixtures)
-    except WorldError as problem:
+    except SeedError as problem:
         print(problem, file=sys.stderr)
-        raise typer.Exit(2) from problem
+        raise typer.Exit(78) from problem
     world.write(out)
     counts = ", ".join(f"{count} {name}" for name, count in world.counts.items())
     print(f"{world.truth['world']} world for {day}: {counts}, {len(world.truth['planted'])} stories planted")

@@ -1,0 +1,1 @@
+"""A webhook receiver that accepts only what Standard Webhooks says is genuine, and remembers what it accepted."""
