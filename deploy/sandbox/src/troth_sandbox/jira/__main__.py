@@ -1,4 +1,7 @@
-"""`python -m troth_sandbox.jira --port P --seed FILE --admin-port A`: the Jira simulator as a process."""
+"""`python -m troth_sandbox.jira --port P --seed FILE --admin-port A`: the Jira simulator as a process.
+
+Without a seed it serves a small sample site, for trying requests by hand.
+"""
 
 import argparse
 import asyncio
@@ -6,8 +9,9 @@ import sys
 from pathlib import Path
 
 from troth_sandbox.errors import SeedError
+from troth_sandbox.jira import sample
 from troth_sandbox.jira.clock import SettableClock
-from troth_sandbox.jira.seed import load
+from troth_sandbox.jira.seed import load, parse
 from troth_sandbox.jira.serving import serve
 from troth_sandbox.jira.site import Site
 
@@ -17,10 +21,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="troth_sandbox.jira", description=__doc__)
     parser.add_argument("--port", type=int, required=True, help="API port on 127.0.0.1, 0 for a free one")
     parser.add_argument("--admin-port", type=int, required=True, help="admin port, 0 for a free one")
-    parser.add_argument("--seed", type=Path, required=True, help="seed file (JSON)")
+    parser.add_argument("--seed", type=Path, help="seed file (JSON)")
     options = parser.parse_args()
     try:
-        store = load(options.seed)
+        store = load(options.seed) if options.seed else parse(sample.content())
     except SeedError as error:
         print(error, file=sys.stderr)
         return 78

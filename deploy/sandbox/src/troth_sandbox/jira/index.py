@@ -10,13 +10,14 @@ import heapq
 from bisect import bisect_left, bisect_right, insort
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Mapping
+from operator import itemgetter
 from typing import Any
 
 import msgspec
 
 from troth_sandbox.jira import matching
 from troth_sandbox.jira.jql import Condition, Query
-from troth_sandbox.jira.matching import Bounds, Predicate, Reading, SortValue
+from troth_sandbox.jira.matching import Bounds, Column, Predicate, Reading, SortValue
 from troth_sandbox.jira.records import Issue
 
 _CACHED_RESULTS = 16
@@ -74,11 +75,11 @@ class SearchIndex:
     ) -> Slice:
         """The next `limit` matches after `after`; `reconcile` versions replace what the index holds."""
         keys, issues = self._matches(query, reading, reconcile)
-        start = 0 if after is None else bisect_right(keys, _comparable(query, after))
+        columns = matching.sort_columns(query.order)
+        start = 0 if after is None else bisect_right(keys, _comparable(columns, after))
         page = issues[start : start + limit]
         more = start + limit < len(issues)
-        read, _ = matching.sort_key(query.order)
-        return Slice(page, read(page[-1]) if more else None)
+        return Slice(page, tuple(column.read(page[-1]) for column in columns) if more else None)
 
     def count(self, query: Query, reading: Reading) -> int:
         """How many issues match."""
@@ -96,23 +97,22 @@ class SearchIndex:
         return self._results[asked]
 
     def _sorted(self, query: Query, reading: Reading, reconcile: Versions) -> _Result:
-        read, descending = matching.sort_key(query.order)
-        found = list(self._filtered(query.where, reading, reconcile)) if query.where else []
-        rows = sorted(
-            ((_directed(read(issue), descending), issue) for issue in found), key=lambda row: row[0]
+        found = self._filtered(query.where, reading, reconcile) if query.where else []
+        values = (
+            [_directed(column.read(issue), column.descending) for issue in found]
+            for column in matching.sort_columns(query.order)
         )
+        rows = sorted(zip(zip(*values, strict=True), found, strict=True), key=itemgetter(0))
         return [key for key, _ in rows], [issue for _, issue in rows]
 
-    def _filtered(self, where: Condition, reading: Reading, reconcile: Versions) -> Iterable[Issue]:
-        test = matching.predicate(where, reading)
+    def _filtered(self, where: Condition, reading: Reading, reconcile: Versions) -> list[Issue]:
+        tests = [*matching.predicates(where, reading), self._visible]
         indexed = (self._issues[i] for i in self._candidates(matching.bounds(where, reading)))
-        fresh = (version for version in reconcile.values() if version is not None)
-        for issue in indexed:
-            if issue.id not in reconcile and test(issue) and self._visible(issue):
-                yield issue
-        for issue in fresh:
-            if test(issue) and self._visible(issue):
-                yield issue
+        found = [issue for issue in indexed if issue.id not in reconcile]
+        found += [version for version in reconcile.values() if version is not None]
+        for test in tests:
+            found = [issue for issue in found if test(issue)]
+        return found
 
     def _candidates(self, bound: Bounds) -> Iterable[int]:
         if bound.updated_from is not None:
@@ -141,13 +141,11 @@ class _Backwards(msgspec.Struct, frozen=True, order=False):
         return other.text < self.text
 
 
-def _directed(values: SortValue, descending: tuple[bool, ...]) -> tuple[Any, ...]:
-    return tuple(
-        value if not down else -value if isinstance(value, int) else _Backwards(value)
-        for value, down in zip(values, descending, strict=True)
-    )
+def _directed(value: int | str, descending: bool) -> Any:
+    if not descending:
+        return value
+    return -value if isinstance(value, int) else _Backwards(value)
 
 
-def _comparable(query: Query, values: SortValue) -> tuple[Any, ...]:
-    _, descending = matching.sort_key(query.order)
-    return _directed(values, descending)
+def _comparable(columns: list[Column], values: SortValue) -> tuple[Any, ...]:
+    return tuple(_directed(value, column.descending) for column, value in zip(columns, values, strict=True))

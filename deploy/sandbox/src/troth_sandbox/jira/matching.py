@@ -15,7 +15,6 @@ from troth_sandbox.jira.records import Issue
 
 Predicate = Callable[[Issue], bool]
 SortValue = tuple[int | str, ...]
-SortKey = Callable[[Issue], SortValue]
 
 _UNIT_MS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _RELATIVE = re.compile(r"(-?)(\d+)([mhdw])")
@@ -71,6 +70,12 @@ def predicate(condition: Condition, reading: Reading) -> Predicate:
             return _clause(condition, reading)
 
 
+def predicates(condition: Condition, reading: Reading) -> list[Predicate]:
+    """The condition as tests that must all hold: cheaper one after the other over many issues than joined."""
+    parts = condition.parts if isinstance(condition, AllOf) else (condition,)
+    return [predicate(part, reading) for part in parts]
+
+
 def bounds(condition: Condition, reading: Reading) -> Bounds:
     """Project and update bounds that follow from the top-level AND."""
     clauses = condition.parts if isinstance(condition, AllOf) else (condition,)
@@ -88,36 +93,43 @@ def bounds(condition: Condition, reading: Reading) -> Bounds:
     return Bounds(projects, updated)
 
 
-def sort_key(order: tuple[Order, ...]) -> tuple[SortKey, tuple[bool, ...]]:
-    """The values to sort by and which of them descend; ends with the issue id, so the order is total.
+class Column(msgspec.Struct, frozen=True):
+    """One value to sort by."""
+
+    read: Callable[[Issue], int | str]
+    descending: bool
+
+
+def sort_columns(order: tuple[Order, ...]) -> list[Column]:
+    """What to sort by, ending with the issue id, so that the order is total.
 
     Without ORDER BY newest first (unverified; the vendor promises no order).
     """
     wanted = order or (Order("id", descending=True),)
-    readers = [_reader(part.field) for part in wanted]
-    tail = wanted[-1].descending
-
-    def values(issue: Issue) -> SortValue:
-        return (*(value for read in readers for value in read(issue)), issue.id)
-
-    widths = [2 if part.field in {"key", "issuekey"} else 1 for part in wanted]
-    flags = [part.descending for part, width in zip(wanted, widths, strict=True) for _ in range(width)]
-    return values, (*flags, tail)
+    columns = [Column(read, part.descending) for part in wanted for read in _readers(part.field)]
+    return [*columns, Column(_READERS["id"][0], wanted[-1].descending)]
 
 
-def _reader(field: str) -> SortKey:
-    readers: dict[str, SortKey] = {
-        "updated": lambda issue: (issue.updated,),
-        "created": lambda issue: (issue.created,),
-        "id": lambda issue: (issue.id,),
-        "issue": lambda issue: (issue.id,),
-        "key": lambda issue: (issue.key.rpartition("-")[0], issue.number),
-        "issuekey": lambda issue: (issue.key.rpartition("-")[0], issue.number),
-        "project": lambda issue: (issue.project_id,),
-    }
-    if field not in readers:
-        raise QueryError(f"Field '{field}' does not exist or this field cannot be viewed by anonymous users.")
-    return readers[field]
+def _readers(field: str) -> tuple[Callable[[Issue], int | str], ...]:
+    if field not in _READERS:
+        raise QueryError(f"Not able to sort using field '{field}'.")
+    return _READERS[field]
+
+
+_KEY: tuple[Callable[[Issue], int | str], ...] = (
+    lambda issue: issue.key.rpartition("-")[0],
+    lambda issue: issue.number,
+)
+_ID: tuple[Callable[[Issue], int | str], ...] = (operator.attrgetter("id"),)
+_READERS: dict[str, tuple[Callable[[Issue], int | str], ...]] = {
+    "updated": (operator.attrgetter("updated"),),
+    "created": (operator.attrgetter("created"),),
+    "project": (operator.attrgetter("project_id"),),
+    "id": _ID,
+    "issue": _ID,
+    "key": _KEY,
+    "issuekey": _KEY,
+}
 
 
 def _clause(clause: Clause, reading: Reading) -> Predicate:

@@ -28,6 +28,8 @@ class Renderer:
         self.api = api
         self.base = base
         self._users: dict[str, Json | None] = {}
+        self._statuses: dict[str, Json] = {}
+        self._projects: dict[Project, Json] = {}
 
     @cached_property
     def rest(self) -> str:
@@ -72,6 +74,11 @@ class Renderer:
 
     def status(self, status_id: str) -> Json:
         """A status with its category."""
+        if status_id not in self._statuses:
+            self._statuses[status_id] = self._status(status_id)
+        return self._statuses[status_id]
+
+    def _status(self, status_id: str) -> Json:
         status = self.store.catalogue.statuses.get(status_id)
         if status is None:
             raise NotFoundError(f"The status with id '{status_id}' does not exist.")
@@ -112,6 +119,11 @@ class Renderer:
 
     def project_reference(self, project: Project) -> Json:
         """A project as it stands inside an issue."""
+        if project not in self._projects:
+            self._projects[project] = self._project_reference(project)
+        return self._projects[project]
+
+    def _project_reference(self, project: Project) -> Json:
         return {
             "self": f"{self.rest}/project/{project.id}",
             "id": project.id,

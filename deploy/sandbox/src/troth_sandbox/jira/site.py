@@ -29,8 +29,6 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
     """Agile pages hold fewer rows than `maxResults` although more follow."""
     agile_total: bool = True
     """Whether board pages carry `total`; sprint pages never do."""
-    shuffled_changelog: bool = False
-    """Expanded changelogs in no order."""
 
 
 class WriteLog:
