@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from troth_chassis.writer import ScopeWriter
-from troth_contracts.codec import OutRecord, encode_event, encode_state
+from troth_contracts.codec import OutRecord, encode_event, encode_state, encode_tombstone
 from troth_contracts.risk import AlertTransition, Assessment
 from troth_contracts.topics import ALERTS, ASSESSMENTS
 
@@ -20,6 +20,11 @@ def assessment_row(assessment: Assessment, version: int) -> dict[str, Any]:
     return {"topic": ASSESSMENTS.name, "version": version, "value": msgspec.to_builtins(assessment)}
 
 
+def withdrawn_row(deal: str, version: int) -> dict[str, Any]:
+    """The outbox body for a deal that promises nothing any more."""
+    return {"topic": ASSESSMENTS.name, "version": version, "key": deal, "value": None}
+
+
 def transition_row(transition: AlertTransition) -> dict[str, Any]:
     """The outbox body of an alert's transition."""
     return {"topic": ALERTS.name, "value": msgspec.to_builtins(transition)}
@@ -27,6 +32,8 @@ def transition_row(transition: AlertTransition) -> dict[str, Any]:
 
 def to_record(body: Mapping[str, Any]) -> OutRecord:
     """The Kafka record of an outbox row."""
+    if body["topic"] == ASSESSMENTS.name and body["value"] is None:
+        return encode_tombstone(ASSESSMENTS, body["key"], version=int(body["version"]), source=SOURCE)
     if body["topic"] == ASSESSMENTS.name:
         assessment = msgspec.convert(body["value"], Assessment)
         return encode_state(

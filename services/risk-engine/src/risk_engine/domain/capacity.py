@@ -161,27 +161,65 @@ def sprint_grid(
 
 
 def cumulative_capacity(capacity: TeamCapacity, dates: Sequence[date]) -> Floats:
-    """Points delivered from today to the end of each date, trials x dates; nothing by a date that is past."""
-    return capacity.draws @ _accrual(capacity.grid, dates).T
+    """Points delivered from today to the end of each date, dates x trials; nothing by a date that is past."""
+    cumulative: Floats = _accrual(capacity.grid, dates) @ capacity.draws.T
+    return cumulative
 
 
 def finish_days(capacity: TeamCapacity, loads: Floats) -> Floats:
-    """The day each cumulative load (trials x loads, points) is done, as a date ordinal; infinite: never.
+    """The day each cumulative load (loads x trials, points) is done, as a date ordinal; infinite: never.
 
     Beyond the drawn sprints a trial goes on at its own mean, so a far date is far and never cut off.
     """
-    grid = capacity.grid
-    per_day = capacity.draws * grid.share_per_day
-    by_end = np.cumsum(per_day * grid.days_per_sprint, axis=1)
-    sprint = np.zeros(loads.shape, dtype=np.int64)
-    for end in by_end.T:
-        sprint += end[:, np.newaxis] < loads - _ROUNDING
-    inside = _days_inside(grid, per_day, by_end, loads, np.minimum(sprint, grid.sprints - 1))
-    beyond = sprint >= grid.sprints
-    days = np.where(beyond, np.inf, inside)
+    pace = _Pace.of(capacity)
+    sprint = np.zeros(loads.shape, dtype=np.int16)
+    short_of = loads - _ROUNDING
+    for end in pace.by_end:
+        behind = end < short_of
+        if not behind.any():
+            break
+        sprint += behind
+    beyond = sprint >= capacity.grid.sprints
+    days = pace.days_inside(loads, np.minimum(sprint, capacity.grid.sprints - 1).astype(np.int64))
     if beyond.any():
-        days[beyond] = _days_beyond(grid, per_day, by_end, loads)[beyond]
-    return np.where(loads <= _ROUNDING, grid.today.toordinal(), days)
+        days = np.where(beyond, pace.days_beyond(loads), days)
+    days[loads <= _ROUNDING] = capacity.grid.today.toordinal()
+    return days
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Pace:
+    """How fast each trial works: sprints x trials, points per working day and points by the sprint's end."""
+
+    grid: SprintGrid
+    per_day: Floats
+    by_end: Floats
+
+    @classmethod
+    def of(cls, capacity: TeamCapacity) -> _Pace:
+        per_day = np.ascontiguousarray(capacity.draws.T) * capacity.grid.share_per_day
+        by_end: Floats = np.cumsum(per_day * capacity.grid.days_per_sprint[:, np.newaxis], axis=0)
+        return cls(capacity.grid, per_day, by_end)
+
+    def days_inside(self, loads: Floats, sprint: NDArray[np.int64]) -> Floats:
+        """The working day of ``sprint`` that completes the load."""
+        worked = self.grid.days_per_sprint
+        cell = sprint * loads.shape[1] + np.arange(loads.shape[1])
+        rate = self.per_day.take(cell)
+        left = loads - (self.by_end - self.per_day * worked[:, np.newaxis]).take(cell)
+        needed = np.ceil(np.divide(left, rate, out=np.ones_like(left), where=rate > 0) - _ROUNDING)
+        before = np.cumsum(worked) - worked
+        position = before.take(sprint) + np.clip(needed, 1, worked.take(sprint)).astype(np.int64) - 1
+        days: Floats = self.grid.days.astype(np.float64).take(position, mode="clip")
+        return days
+
+    def days_beyond(self, loads: Floats) -> Floats:
+        """The day after the drawn sprints that completes the load, at the trial's mean."""
+        rate = np.broadcast_to(self.per_day.mean(axis=0), loads.shape)
+        left = loads - self.by_end[-1]
+        worked = np.divide(left, rate, out=np.full(loads.shape, np.inf), where=rate > 0)
+        days: Floats = self.grid.days[-1] + np.ceil(worked * self.grid.calendar_days_per_day)
+        return days
 
 
 def _alphas(count: int, halving: float) -> Floats:
@@ -202,26 +240,3 @@ def _accrual(grid: SprintGrid, dates: Sequence[date]) -> Floats:
     reached: Flags = grid.days[np.newaxis, :] <= ordinals[:, np.newaxis]
     in_sprint: Floats = np.equal.outer(grid.sprint_of_day, np.arange(grid.sprints)).astype(np.float64)
     return reached.astype(np.float64) @ in_sprint * grid.share_per_day
-
-
-def _days_inside(
-    grid: SprintGrid, per_day: Floats, by_end: Floats, loads: Floats, sprint: NDArray[np.int64]
-) -> Floats:
-    """The working day, within the sprint where the load is reached, that completes it."""
-    before = by_end - per_day * grid.days_per_sprint
-    left = loads - np.take_along_axis(before, sprint, axis=1)
-    rate = np.take_along_axis(per_day, sprint, axis=1)
-    needed = np.ceil(np.divide(left, rate, out=np.ones_like(left), where=rate > 0) - _ROUNDING)
-    starts = np.concatenate(([0], np.cumsum(grid.days_per_sprint)[:-1]))
-    last = grid.days_per_sprint[sprint]
-    position = starts[sprint] + np.clip(needed, 1, np.maximum(last, 1)).astype(np.int64) - 1
-    days: Floats = grid.days[np.minimum(position, len(grid.days) - 1)].astype(np.float64)
-    return days
-
-
-def _days_beyond(grid: SprintGrid, per_day: Floats, by_end: Floats, loads: Floats) -> Floats:
-    rate = np.broadcast_to(per_day.mean(axis=1)[:, np.newaxis], loads.shape)
-    left = loads - by_end[:, -1:]
-    worked = np.divide(left, rate, out=np.full(loads.shape, np.inf), where=rate > 0)
-    days: Floats = grid.days[-1] + np.ceil(worked * grid.calendar_days_per_day)
-    return days

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_UP, Decimal
-from math import fsum
+from math import ceil, fsum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ CRITICAL_CLEARS = 0.60
 WARNING = 0.70
 WARNING_CLEARS = 0.80
 _ROUNDING = 1e-9
+
+Row = int | NDArray[np.int64]
+"""The row of a due date: the same in every trial, or one per trial where a leaf is shared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +43,9 @@ class DueDate:
     probability: float
     """Share of trials in which capacity covers everything due by then."""
     load: float
-    """Points due by then, median over trials."""
+    """Points due by then, mean over trials."""
     capacity: float
-    """Points deliverable by then, median over trials."""
+    """Points deliverable by then, mean over trials."""
     missing_points: Decimal
     """Shortfall at p85 of the trials, rounded up to a tenth."""
     deals: tuple[str, ...]
@@ -125,23 +128,15 @@ def evaluate_team(
     bundles = _bundles(owed)
     deals = sorted({deal for bundle, _ in bundles for deal in bundle})
     dates = sorted({promised[deal] for deal in deals})
-    place = {day: index for index, day in enumerate(dates)}
-    columns = {deal: place[promised[deal]] for deal in deals}
-    trials = len(capacity.draws)
-    loads = np.zeros((trials, len(dates)))
-    last = {deal: np.full(trials, -1, dtype=np.int64) for deal in deals}
-    for bundle, points in bundles:
-        due = _due_columns(bundle, columns, joins, len(dates), trials)
-        _add_load(loads, due, points)
-        for deal in bundle:
-            np.maximum(last[deal], due, out=last[deal], where=joins[deal])
-    np.cumsum(loads, axis=1, out=loads)
+    rows = {deal: dates.index(promised[deal]) for deal in deals}
+    loads, last = _lay_out(bundles, rows, joins, (len(dates), len(capacity.draws)))
+    np.cumsum(loads, axis=0, out=loads)
     done = finish_days(capacity, loads)
     return TeamOutlook(
         team,
         capacity.grid.today,
         _due_dates(dates, promised, deals, loads, cumulative_capacity(capacity, dates)),
-        {deal: _finish(done, last[deal], joins[deal]) for deal in deals},
+        {deal: np.where(joins[deal], _rows_of(done, last[deal]), np.nan) for deal in deals},
         capacity.cold,
     )
 
@@ -180,34 +175,52 @@ def _bundles(owed: Iterable[OwedLeaf]) -> list[tuple[tuple[str, ...], float]]:
     return [(bundle, fsum(sizes)) for bundle, sizes in sorted(points.items()) if bundle]
 
 
-def _due_columns(
-    bundle: Sequence[str], columns: Mapping[str, int], joins: Mapping[str, Flags], n_dates: int, trials: int
+def _lay_out(
+    bundles: Iterable[tuple[tuple[str, ...], float]],
+    rows: Mapping[str, int],
+    joins: Mapping[str, Flags],
+    shape: tuple[int, int],
+) -> tuple[Floats, dict[str, Row]]:
+    """Points due at each date (dates x trials), and per deal the row where the last of its work is due."""
+    loads = np.zeros(shape)
+    last: dict[str, Row] = {}
+    for bundle, points in bundles:
+        due: Row
+        if len(bundle) == 1:
+            due = rows[bundle[0]]
+            loads[due] += points * joins[bundle[0]]
+        else:
+            due = _earliest(bundle, rows, joins, shape)
+            joined = np.flatnonzero(due < shape[0])
+            loads[due[joined], joined] += points
+        for deal in bundle:
+            last[deal] = np.maximum(last[deal], due) if deal in last else due
+    return loads, last
+
+
+def _earliest(
+    bundle: Iterable[str], rows: Mapping[str, int], joins: Mapping[str, Flags], shape: tuple[int, int]
 ) -> NDArray[np.int64]:
-    """Per trial the column of the earliest date among the deals that join; ``n_dates`` when none does."""
-    due = np.full(trials, n_dates, dtype=np.int64)
+    """Per trial the row of the earliest date among the deals that join; one past the last when none does."""
+    due = np.full(shape[1], shape[0], dtype=np.int64)
     for deal in bundle:
-        np.minimum(due, columns[deal], out=due, where=joins[deal])
+        np.minimum(due, rows[deal], out=due, where=joins[deal])
     return due
 
 
-def _add_load(loads: Floats, due: NDArray[np.int64], points: float) -> None:
-    joined = np.flatnonzero(due < loads.shape[1])
-    loads[joined, due[joined]] += points
-
-
-def _finish(done: Floats, column: NDArray[np.int64], joins: Flags) -> Floats:
-    days = np.take_along_axis(done, np.maximum(column, 0)[:, np.newaxis], axis=1)[:, 0]
-    return np.where(joins, days, np.nan)
+def _rows_of(done: Floats, row: Row) -> Floats:
+    """Each trial's day from its own row; where the deal does not join any row will do."""
+    if isinstance(row, int):
+        return np.asarray(done[row], dtype=np.float64)
+    days: Floats = done[np.minimum(row, len(done) - 1), np.arange(done.shape[1])]
+    return days
 
 
 def _due_dates(
     dates: Sequence[date], promised: Mapping[str, date], deals: Sequence[str], loads: Floats, capacity: Floats
 ) -> tuple[DueDate, ...]:
-    if not dates:
-        return ()
-    enough = (capacity >= loads - _ROUNDING).mean(axis=0)
-    short = np.quantile(np.maximum(loads - capacity, 0.0), 0.85, axis=0, method="inverted_cdf")
-    load, able = np.median(loads, axis=0), np.median(capacity, axis=0)
+    enough = (capacity >= loads - _ROUNDING).mean(axis=1)
+    load, able = loads.mean(axis=1), capacity.mean(axis=1)
     at: dict[date, list[str]] = defaultdict(list)
     for deal in deals:
         at[promised[deal]].append(deal)
@@ -217,11 +230,15 @@ def _due_dates(
             float(enough[i]),
             float(load[i]),
             float(able[i]),
-            _rounded_up(float(short[i])),
+            _missing(loads[i], capacity[i]),
             tuple(at[day]),
         )
         for i, day in enumerate(dates)
     )
+
+
+def _missing(load: Floats, capacity: Floats) -> Decimal:
+    return _rounded_up(_nth(np.maximum(load - capacity, 0.0), 0.85))
 
 
 def _rounded_up(points: float) -> Decimal:
@@ -233,5 +250,11 @@ def _p_by(days: Floats, promised: date) -> float:
 
 
 def _quantile(days: Floats, share: float) -> date | None:
-    day = float(np.quantile(days, share, method="inverted_cdf"))
+    day = _nth(days, share)
     return date.fromordinal(int(day)) if day <= date.max.toordinal() else None
+
+
+def _nth(values: Floats, share: float) -> float:
+    """The smallest value that at least ``share`` of all do not exceed: one that occurs, never a mean of two."""
+    place = max(0, ceil(share * len(values) - _ROUNDING) - 1)
+    return float(np.partition(values, place)[place])

@@ -60,7 +60,7 @@ def _evidence(due: DueDate, late: tuple[Deal, ...], *, cold: bool) -> tuple[str,
     more = f" and {len(late) - _DEALS_NAMED} more" if len(late) > _DEALS_NAMED else ""
     lines = (
         f"{percent(due.probability)} of the trials cover everything due by {due.date.isoformat()}.",
-        f"Due by then: {due.load:.0f} points; deliverable by then: {due.capacity:.0f} points (medians).",
+        f"Due by then: {due.load:.0f} points; deliverable by then: {due.capacity:.0f} points (means).",
         f"Promised for that date: {named}{more}.",
     )
     note = ("Too few closed sprints of its own: other teams' sprints stand in.",) if cold else ()

@@ -71,23 +71,26 @@ def upgrade() -> None:
         CREATE TABLE deal_issues (
             deal_key text NOT NULL,
             issue text NOT NULL,
-            team text,
+            team text,                  -- who owes it; null when it is done, no leaf, or on no board
+            points double precision,
+            assumed boolean,
             PRIMARY KEY (deal_key, issue)
         );
         CREATE INDEX deal_issues_issue ON deal_issues (issue);
+        CREATE INDEX deal_issues_team ON deal_issues (team) WHERE team IS NOT NULL;
 
         CREATE TABLE commitments (
             deal_key text PRIMARY KEY,
-            in_force boolean NOT NULL,
-            promised_date date,
+            promised_date date NOT NULL,
+            won boolean NOT NULL,
             probability double precision NOT NULL,
             teams text[] NOT NULL,
             links jsonb NOT NULL,
-            first_in_force timestamptz
+            entered_at timestamptz NOT NULL,
+            boardless integer NOT NULL  -- open leaves that are on no board
         );
-        CREATE INDEX commitments_teams ON commitments USING gin (teams);
 
-        -- Finish vectors: per trial the days from as_of until the team is done with the deal.
+        -- Finish vectors: per trial the day (date ordinal, float32) on which the team is done with the deal.
         CREATE TABLE finish_vectors (
             team text NOT NULL,
             deal_key text NOT NULL,
@@ -100,7 +103,8 @@ def upgrade() -> None:
         CREATE TABLE outlooks (
             team text PRIMARY KEY,
             as_of timestamptz NOT NULL,
-            body jsonb NOT NULL
+            body jsonb NOT NULL,
+            cover jsonb NOT NULL        -- what the team's oversold finding says of its deals
         );
 
         CREATE TABLE assessments (
@@ -112,12 +116,9 @@ def upgrade() -> None:
 
         CREATE TABLE alerts (
             alert_id text PRIMARY KEY,
-            kind text NOT NULL,
-            subject text NOT NULL,
             state jsonb NOT NULL,
-            last_notice jsonb
+            last_notice jsonb NOT NULL
         );
-        CREATE INDEX alerts_subject ON alerts (kind, subject);
 
         CREATE TABLE alert_transitions (
             alert_id text NOT NULL,

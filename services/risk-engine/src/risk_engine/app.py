@@ -1,0 +1,88 @@
+"""All wiring of the risk-engine in one place: ingest → store → evaluate → alerts → deliver."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import AsyncIterator, Sequence
+
+from risk_engine.alerts import Alerts, Fallbacks
+from risk_engine.api import add_routes
+from risk_engine.deliver.courier import Courier
+from risk_engine.deliver.webhook import WebhookSender
+from risk_engine.evaluate.evaluator import Evaluator
+from risk_engine.ingest import Ingest
+from risk_engine.metrics import EngineMetrics
+from risk_engine.settings import EngineSettings
+from risk_engine.store.database import open_database
+from risk_engine.store.offsets import StoredOffsets
+from risk_engine.store.states import INGESTED
+from troth_chassis.consumer import PartitionConsumer
+from troth_chassis.guard import guarded_transport
+from troth_chassis.service import Chassis, Loop
+from troth_chassis.topics_admin import ensure_topics
+from troth_chassis.writer import Mode, ScopeWriter
+from troth_contracts.topics import TOPICS
+
+NAME = "risk-engine"
+
+
+@contextlib.asynccontextmanager
+async def build(chassis: Chassis[EngineSettings]) -> AsyncIterator[Sequence[Loop]]:
+    """Opens what the loops need, yields them, closes it again."""
+    settings, clock = chassis.settings, chassis.clock
+    bootstrap = settings.kafka_bootstrap_servers
+    metrics = EngineMetrics(chassis.metrics)
+    async with contextlib.AsyncExitStack() as stack:
+        database = await stack.enter_async_context(open_database(settings.database_url.get_secret_value()))
+        await ensure_topics(bootstrap, TOPICS)
+        letters = _writer(chassis, "dead-letters")
+        notices = _writer(chassis, "outbox")
+        stack.push_async_callback(letters.stop)
+        stack.push_async_callback(notices.stop)
+        sender = _sender(chassis)
+        if sender is not None:
+            stack.push_async_callback(sender.close)
+        fallbacks = Fallbacks(settings.risk_sales_fallback, settings.risk_engineering_fallback)
+        alerts = Alerts(fallbacks, metrics, has_webhook=sender is not None)
+        evaluator = Evaluator(
+            database,
+            alerts,
+            lag=lambda: consumer.lag(),
+            clock=clock,
+            zone=settings.zone,
+            is_working_day=settings.is_working_day,
+            trials=settings.risk_trials,
+            metrics=metrics,
+        )
+        ingest = Ingest(database, letters, metrics, on_change=evaluator.wake)
+        consumer = PartitionConsumer(
+            bootstrap,
+            group=settings.risk_consumer_group,
+            topics=INGESTED,
+            offsets=StoredOffsets(database),
+            handler=ingest,
+        )
+        courier = Courier(database, notices, sender, clock=clock, metrics=metrics, rng=random.Random())
+        add_routes(chassis.app, database)
+        yield (
+            Loop("ingest", consumer.run),
+            Loop("evaluate", evaluator.run),
+            Loop("deliver", courier.run),
+        )
+
+
+def _writer(chassis: Chassis[EngineSettings], scope: str) -> ScopeWriter:
+    """Several replicas may write these, so nobody is fenced; ids make repeats visible."""
+    mode: Mode = "plain" if chassis.settings.kafka_producer_mode == "plain" else "idempotent"
+    return ScopeWriter(chassis.settings.kafka_bootstrap_servers, NAME, scope, mode)
+
+
+def _sender(chassis: Chassis[EngineSettings]) -> WebhookSender | None:
+    settings = chassis.settings
+    if settings.risk_webhook_url is None or settings.risk_webhook_secret is None:
+        return None
+    transport = guarded_transport(settings.allowed_networks, settings.risk_webhook_ca_bundle)
+    return WebhookSender(
+        settings.risk_webhook_url, settings.risk_webhook_secret.get_secret_value(), chassis.clock, transport
+    )

@@ -1,0 +1,148 @@
+"""First step: what a deal promises, which issues deliver it, and which teams owe them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+
+from risk_engine.domain.calendar import day_of
+from risk_engine.domain.commitments import commitment_of
+from risk_engine.domain.links import candidate_keys, find_links
+from risk_engine.domain.model import Commitment, Deal, Link
+from risk_engine.domain.work import (
+    Leaf,
+    Roster,
+    TypicalSizes,
+    WorkTree,
+    leaves_below,
+    size_leaf,
+    team_of,
+)
+from risk_engine.store.commitments import (
+    CommitmentRow,
+    NeededIssue,
+    drop_commitments,
+    read_commitments,
+    replace_commitment,
+)
+from risk_engine.store.database import Connection
+from risk_engine.store.marks import Claim, add_marks, take_join_lock
+from risk_engine.store.views import (
+    read_deals,
+    read_roster,
+    read_typical_sizes,
+    read_work_tree,
+    resolve_issue_keys,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A deal that promises something, with its links and every key it mentions."""
+
+    deal: Deal
+    commitment: Commitment
+    links: tuple[Link, ...]
+    mentions: frozenset[str]
+
+
+async def evaluate_deals(
+    connection: Connection, claims: Sequence[Claim], now: datetime, zone: tzinfo
+) -> None:
+    """Re-derives the claimed deals and marks the teams and forecasts that depend on them."""
+    await take_join_lock(connection)
+    keys = [claim.subject for claim in claims]
+    before = await read_commitments(connection, keys)
+    found = await _find(connection, await read_deals(connection, keys), now, zone)
+    gone = sorted(before.keys() - {item.deal.key for item in found})
+    if gone:
+        await drop_commitments(connection, gone)
+    after = await _write(connection, found, now)
+    teams = {team for row in (*before.values(), *after) for team in row.teams}
+    await add_marks(connection, "team", teams)
+    await add_marks(connection, "forecast", (*gone, *(row.deal for row in after)))
+
+
+async def _find(connection: Connection, deals: dict[str, Deal], now: datetime, zone: tzinfo) -> list[_Found]:
+    today = day_of(now, zone)
+    promising = [deal for deal in deals.values() if commitment_of(deal, (), today) is not None]
+    mentions = {deal.key: _mentions(deal) for deal in promising}
+    every = {key for keys in mentions.values() for key in keys}
+    resolved = await resolve_issue_keys(connection, every)
+    found = []
+    for deal in promising:
+        links = find_links(deal, resolved.get)
+        commitment = commitment_of(deal, links, today)
+        if commitment is not None:
+            found.append(_Found(deal, commitment, links, mentions[deal.key]))
+    return found
+
+
+def _mentions(deal: Deal) -> frozenset[str]:
+    texts = (*deal.texts.values(), *deal.custom.values())
+    return frozenset(mention.key for text in texts for mention in candidate_keys(text))
+
+
+async def _write(connection: Connection, found: Sequence[_Found], now: datetime) -> list[CommitmentRow]:
+    if not found:
+        return []
+    roster = await read_roster(connection)
+    roots = {link.issue for item in found for link in item.commitment.links}
+    tree = await read_work_tree(connection, roots)
+    leaves = {item.deal.key: leaves_below(_roots(item), tree) for item in found}
+    typical = await _typical(connection, roster, leaves.values())
+    rows = []
+    for item in found:
+        needs = _needs(item, leaves[item.deal.key], tree, roster, typical)
+        row = _row(item, leaves[item.deal.key], needs, now)
+        await replace_commitment(connection, row, needs, item.mentions)
+        rows.append(row)
+    return rows
+
+
+def _roots(item: _Found) -> list[str]:
+    return [link.issue for link in item.commitment.links]
+
+
+async def _typical(connection: Connection, roster: Roster, leaves: Iterable[Sequence[Leaf]]) -> TypicalSizes:
+    """Typical sizes cost a pass over all estimates, so they are read only when somebody lacks one."""
+    if any(leaf.estimate is None for group in leaves for leaf in group):
+        return await read_typical_sizes(connection, roster)
+    return TypicalSizes()
+
+
+def _needs(
+    item: _Found, leaves: Sequence[Leaf], tree: WorkTree, roster: Roster, typical: TypicalSizes
+) -> list[NeededIssue]:
+    owed = {}
+    for leaf in leaves:
+        sized = size_leaf(leaf, team_of(leaf.issue, roster, tree), typical)
+        owed[sized.key] = NeededIssue(sized.key, sized.team, sized.points, sized.assumed)
+    return [owed.get(key, NeededIssue(key)) for key in sorted(_under(_roots(item), tree) | owed.keys())]
+
+
+def _under(roots: Iterable[str], tree: WorkTree) -> set[str]:
+    found: set[str] = set()
+    waiting = list(roots)
+    while waiting:
+        key = waiting.pop()
+        if key not in found:
+            found.add(key)
+            waiting.extend(child.key for child in tree.children.get(key, ()))
+    return found
+
+
+def _row(item: _Found, leaves: Sequence[Leaf], needs: Sequence[NeededIssue], now: datetime) -> CommitmentRow:
+    teams = sorted({need.team for need in needs if need.team is not None})
+    on_boards = sum(need.team is not None for need in needs)
+    return CommitmentRow(
+        deal=item.deal.key,
+        promised_date=item.commitment.promised_date,
+        won=item.deal.is_won,
+        probability=1.0 if item.deal.is_won else item.deal.probability,
+        teams=tuple(teams),
+        links=item.links,
+        entered_at=item.deal.entered_commit_set or now,
+        boardless=len(leaves) - on_boards,
+    )

@@ -1,0 +1,178 @@
+"""The evaluation loop: claims marked subjects, evaluates them, and lets alerts and assessments follow.
+
+Deals come before teams and teams before forecasts, so that a burst of changes is worked off once. Until both sync
+services report complete backfills and ingest has caught up, nothing is evaluated and nobody is told anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta, tzinfo
+
+import structlog
+
+from risk_engine.alerts import Alerts
+from risk_engine.deliver.kafka import assessment_row, withdrawn_row
+from risk_engine.domain.calendar import IsWorkingDay
+from risk_engine.domain.finding import fingerprint
+from risk_engine.domain.rules.late_forecast import VERSION as LATE_VERSION
+from risk_engine.domain.rules.oversold import VERSION as OVERSOLD_VERSION
+from risk_engine.domain.rules.unlinked_commitment import VERSION as UNLINKED_VERSION
+from risk_engine.evaluate.deals import evaluate_deals
+from risk_engine.evaluate.forecasts import DealResult, content_of, evaluate_forecasts
+from risk_engine.evaluate.teams import Terms, evaluate_one_team
+from risk_engine.ingest import Probe, no_probe
+from risk_engine.metrics import EngineMetrics
+from risk_engine.store.alerts import drop_assessment, keep_assessment
+from risk_engine.store.database import Connection, Database
+from risk_engine.store.marks import Claim, Kind, claim, count_marks, drop_marks
+from risk_engine.store.outbox import enqueue
+from risk_engine.store.progress import become_live, fire_timer, is_live, syncs_complete
+from troth_chassis.clock import Clock
+from troth_chassis.service import Beat
+
+log = structlog.stdlib.get_logger(__name__)
+IDLE_SECONDS = 1.0
+BATCH: dict[Kind, int] = {"deal": 500, "team": 1, "forecast": 100}
+Lag = Callable[[], Awaitable[int]]
+
+
+class Evaluator:
+    """Works the queue of marks. Several replicas may run: a subject is claimed by one at a time."""
+
+    def __init__(
+        self,
+        database: Database,
+        alerts: Alerts,
+        *,
+        lag: Lag,
+        clock: Clock,
+        zone: tzinfo,
+        is_working_day: IsWorkingDay,
+        trials: int,
+        metrics: EngineMetrics,
+        probe: Probe = no_probe,
+    ) -> None:
+        self._database = database
+        self._alerts = alerts
+        self._lag = lag
+        self._clock = clock
+        self._zone = zone
+        self._is_working_day = is_working_day
+        self._trials = trials
+        self._metrics = metrics
+        self._probe = probe
+        self._woken = asyncio.Event()
+        self._live = False
+
+    def wake(self) -> None:
+        """There may be new marks."""
+        self._woken.set()
+
+    async def run(self, beat: Beat) -> None:
+        """Until cancelled."""
+        while True:
+            self._woken.clear()
+            moved = await self.go_live() and await self.work_off()
+            beat()
+            if not moved:
+                await self._idle()
+
+    async def go_live(self) -> bool:
+        """True once alerting may begin; remembered in the database."""
+        if self._live:
+            return True
+        lag = await self._lag()
+        async with self._database.transaction() as connection:
+            self._live = await is_live(connection)
+            if not self._live and lag == 0 and await syncs_complete(connection):
+                await become_live(connection, self._clock.now())
+                self._live = True
+                log.info("both syncs are complete: alerting begins")
+        self._metrics.lag.set(max(lag, 0))
+        self._metrics.live.set(self._live)
+        return self._live
+
+    async def work_off(self) -> bool:
+        """Evaluates until no mark is left that this replica can claim; True when there was any."""
+        moved = False
+        async with self._database.transaction() as connection:
+            await fire_timer(connection, "hourly", _hour(self._clock.now()))
+        while await self._round():
+            moved = True
+        async with self._database.transaction() as connection:
+            self._metrics.marks.set(await count_marks(connection))
+        return moved
+
+    async def _round(self) -> bool:
+        kinds: Sequence[tuple[Kind, Callable[[Connection, list[Claim], Terms], Awaitable[None]]]] = (
+            ("deal", self._deals),
+            ("team", self._teams),
+            ("forecast", self._forecasts),
+        )
+        for kind, evaluate in kinds:
+            started = self._clock.monotonic()
+            async with self._database.transaction() as connection:
+                claims = await claim(connection, kind, BATCH[kind])
+                self._probe(f"claimed {kind}")
+                if claims:
+                    await evaluate(connection, claims, self._terms())
+                    await drop_marks(connection, claims)
+                    self._probe(f"evaluated {kind}")
+            if claims:
+                self._metrics.evaluations.labels(kind).inc(len(claims))
+                self._metrics.evaluation_seconds.labels(kind).observe(self._clock.monotonic() - started)
+                return True
+        return False
+
+    def _terms(self) -> Terms:
+        return Terms(self._clock.now(), self._zone, self._is_working_day, self._trials)
+
+    async def _deals(self, connection: Connection, claims: list[Claim], terms: Terms) -> None:
+        await evaluate_deals(connection, claims, terms.now, terms.zone)
+
+    async def _teams(self, connection: Connection, claims: list[Claim], terms: Terms) -> None:
+        for claimed in claims:
+            finding = await evaluate_one_team(connection, claimed.subject, terms)
+            alert_id = fingerprint("oversold", (claimed.subject,), OVERSOLD_VERSION)
+            await self._alerts.apply(connection, alert_id, finding, terms.now)
+
+    async def _forecasts(self, connection: Connection, claims: list[Claim], terms: Terms) -> None:
+        keys = [claimed.subject for claimed in claims]
+        for result in await evaluate_forecasts(connection, keys, terms):
+            await self._conclude(connection, result, terms.now)
+
+    async def _conclude(self, connection: Connection, result: DealResult, now: datetime) -> None:
+        unlinked = fingerprint("unlinked_commitment", (result.deal,), UNLINKED_VERSION)
+        await self._alerts.apply(connection, unlinked, result.unlinked, now)
+        if result.waits_for:
+            return
+        late = fingerprint("late_forecast", (result.deal,), LATE_VERSION)
+        await self._alerts.apply(connection, late, result.late, now)
+        await _publish_assessment(connection, result, now)
+
+    async def _idle(self) -> None:
+        waiting = asyncio.ensure_future(self._woken.wait())
+        pausing = asyncio.ensure_future(self._clock.sleep(IDLE_SECONDS))
+        try:
+            await asyncio.wait((waiting, pausing), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+            pausing.cancel()
+
+
+async def _publish_assessment(connection: Connection, result: DealResult, now: datetime) -> None:
+    version = int(now.timestamp() * 1000)
+    notice_id = f"assessment-{result.deal}-{version}"
+    if result.assessment is None:
+        if await drop_assessment(connection, result.deal):
+            body = withdrawn_row(result.deal, version)
+            await enqueue(connection, notice_id=notice_id, endpoint="kafka", stream=result.deal, body=body)
+    elif await keep_assessment(connection, result.assessment, content_of(result.assessment), now):
+        row = assessment_row(result.assessment, version)
+        await enqueue(connection, notice_id=notice_id, endpoint="kafka", stream=result.deal, body=row)
+
+
+def _hour(now: datetime) -> datetime:
+    return now - timedelta(minutes=now.minute, seconds=now.second, microseconds=now.microsecond)

@@ -1,0 +1,167 @@
+"""Third step: each deal over all its teams: the assessment, and the alerts about the deal itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import msgspec
+
+from risk_engine.domain.calendar import day_of
+from risk_engine.domain.feasibility import DealOutlook, deal_joins, evaluate_deal
+from risk_engine.domain.finding import Finding
+from risk_engine.domain.links import BELIEVED
+from risk_engine.domain.model import Commitment, Deal, Floats
+from risk_engine.domain.rules import late_forecast, unlinked_commitment
+from risk_engine.evaluate.teams import Terms
+from risk_engine.store.alerts import read_firing
+from risk_engine.store.commitments import (
+    CommitmentRow,
+    Cover,
+    read_commitments,
+    read_committed_dates,
+    read_covers,
+    read_finish,
+    read_team_names,
+)
+from risk_engine.store.database import Connection
+from risk_engine.store.views import read_deals
+from troth_contracts.risk import Assessment, DealLink
+
+
+@dataclass(frozen=True, slots=True)
+class DealResult:
+    """What one deal came to. ``assessment`` is None when it promises nothing (any more)."""
+
+    deal: str
+    assessment: Assessment | None
+    late: Finding | None
+    unlinked: Finding | None
+    waits_for: tuple[str, ...] = ()
+    """Teams that were not evaluated yet; they mark the deal again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Everything the deals' teams contribute."""
+
+    finish: Mapping[str, Mapping[str, Floats]]
+    names: Mapping[str, str]
+    covers: Mapping[str, Cover]
+    firing: frozenset[str]
+    committed: Mapping[str, date]
+
+
+async def evaluate_forecasts(connection: Connection, keys: Sequence[str], terms: Terms) -> list[DealResult]:
+    """Results of the deals, in the order of ``keys``; nothing is written."""
+    rows = await read_commitments(connection, keys)
+    deals = await read_deals(connection, rows)
+    known = await _known(connection, rows)
+    results = []
+    for key in keys:
+        if key in rows and key in deals:
+            results.append(_result(deals[key], rows[key], known, terms))
+        else:
+            results.append(DealResult(key, None, None, None))
+    return results
+
+
+async def _known(connection: Connection, rows: Mapping[str, CommitmentRow]) -> _Known:
+    teams = sorted({team for row in rows.values() for team in row.teams})
+    covers = await read_covers(connection, teams)
+    prints = [cover.as_finding(team).fingerprint for team, cover in covers.items()]
+    return _Known(
+        await read_finish(connection, rows),
+        await read_team_names(connection, teams),
+        covers,
+        await read_firing(connection, prints),
+        await read_committed_dates(connection, rows),
+    )
+
+
+def _result(deal: Deal, row: CommitmentRow, known: _Known, terms: Terms) -> DealResult:
+    believed = tuple(link for link in row.links if link.confidence >= BELIEVED)
+    commitment = Commitment(deal.key, row.promised_date, believed)
+    unlinked = unlinked_commitment(
+        deal,
+        commitment,
+        row.links,
+        entered=day_of(row.entered_at, terms.zone),
+        today=terms.today,
+        is_working_day=terms.is_working_day,
+    )
+    finish = known.finish.get(deal.key, {})
+    waits_for = tuple(team for team in row.teams if team not in finish)
+    if not believed or waits_for:
+        return DealResult(deal.key, _assessment(deal, row, None, known, terms), None, unlinked, waits_for)
+    outlook = evaluate_deal(
+        deal.key,
+        {team: finish[team] for team in row.teams},
+        deal_joins(deal.key, row.probability, terms.trials, won=row.won),
+        row.promised_date,
+    )
+    late = _late(deal, commitment, outlook, row, known, terms)
+    return DealResult(deal.key, _assessment(deal, row, outlook, known, terms), late, unlinked)
+
+
+def _late(
+    deal: Deal, commitment: Commitment, outlook: DealOutlook, row: CommitmentRow, known: _Known, terms: Terms
+) -> Finding | None:
+    covers = {team: known.covers[team] for team in row.teams if team in known.covers}
+    return late_forecast(
+        deal,
+        commitment,
+        outlook,
+        today=terms.today,
+        oversold=[cover.as_finding(team) for team, cover in covers.items()],
+        firing=known.firing,
+        team_names=known.names,
+        cold_teams=[team for team, cover in covers.items() if cover.cold],
+    )
+
+
+def _assessment(
+    deal: Deal, row: CommitmentRow, outlook: DealOutlook | None, known: _Known, terms: Terms
+) -> Assessment:
+    chance = outlook.p_on_time if outlook else None
+    return Assessment(
+        deal_key=deal.key,
+        deal_name=deal.name,
+        as_of=terms.now,
+        in_force=True,
+        promised_date=row.promised_date,
+        committed_date=known.committed.get(deal.key),
+        forecast_p50=outlook.p50 if outlook else None,
+        forecast_p85=outlook.p85 if outlook else None,
+        p_on_time=None if chance is None else round(chance, 4),
+        links=tuple(
+            DealLink(
+                issue_key=", ".join(link.mentions),
+                issue_id=link.issue,
+                confidence=round(link.confidence, 4),
+                basis=link.basis,
+            )
+            for link in row.links
+        ),
+        teams=tuple(known.names.get(team, team) for team in row.teams),
+        drivers=_drivers(outlook, row, known),
+        seed="troth-1",
+        trials=terms.trials,
+    )
+
+
+def _drivers(outlook: DealOutlook | None, row: CommitmentRow, known: _Known) -> tuple[str, ...]:
+    parts = outlook.parts if outlook else ()
+    drivers = [f"{known.names.get(part.team, part.team)}: {part.p_on_time:.2f} alone" for part in parts]
+    if row.boardless:
+        drivers.append(f"{row.boardless} open issues are on no board and not counted")
+    return tuple(drivers)
+
+
+def content_of(assessment: Assessment) -> dict[str, Any]:
+    """What must differ before an assessment is published again: everything but the moment it was made."""
+    content: dict[str, Any] = msgspec.to_builtins(assessment)
+    content.pop("as_of")
+    return content

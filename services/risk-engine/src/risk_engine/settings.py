@@ -1,0 +1,72 @@
+"""What the risk-engine is told by its environment."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Self
+
+import holidays
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from risk_engine.domain.calendar import IsWorkingDay, working_days
+from troth_chassis.guard import Network
+from troth_chassis.settings import ChassisSettings
+
+
+class EngineSettings(ChassisSettings):
+    """Settings named ``TROTH_RISK_*``, and DATABASE_URL."""
+
+    own_prefix: str = "TROTH_RISK_"
+    database_url: SecretStr = Field(validation_alias="DATABASE_URL")
+    risk_consumer_group: str = "risk-engine"
+    risk_trials: int = Field(default=2_000, ge=100, le=20_000)
+    risk_holidays: str = ""
+    """Country code of the package ``holidays`` (SE, US …); empty: every weekday is worked."""
+    risk_webhook_url: str | None = None
+    risk_webhook_secret: SecretStr | None = None
+    """``whsec_`` and base64, by Standard Webhooks."""
+    risk_webhook_allowed_networks: str = ""
+    """Comma list of private networks the webhook may reach, such as 10.1.0.0/16."""
+    risk_webhook_ca_bundle: str | None = None
+    risk_sales_fallback: str = Field(default="Sales operations", min_length=1)
+    risk_engineering_fallback: str = Field(default="Scrum master", min_length=1)
+
+    @field_validator("risk_webhook_allowed_networks")
+    @classmethod
+    def _readable_networks(cls, value: str) -> str:
+        _networks(value)
+        return value
+
+    @field_validator("risk_holidays")
+    @classmethod
+    def _known_country(cls, value: str) -> str:
+        if value and value not in holidays.list_supported_countries():
+            raise ValueError("not a country code the package holidays knows")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _postgres(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise ValueError("must start with postgresql://")
+        return value
+
+    @model_validator(mode="after")
+    def _whole_webhook(self) -> Self:
+        if (self.risk_webhook_url is None) != (self.risk_webhook_secret is None):
+            raise ValueError("TROTH_RISK_WEBHOOK_URL and TROTH_RISK_WEBHOOK_SECRET go together")
+        return self
+
+    @property
+    def allowed_networks(self) -> tuple[Network, ...]:
+        """Private networks the webhook may reach."""
+        return _networks(self.risk_webhook_allowed_networks)
+
+    @property
+    def is_working_day(self) -> IsWorkingDay:
+        """The working calendar."""
+        return working_days(holidays.country_holidays(self.risk_holidays) if self.risk_holidays else ())
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())

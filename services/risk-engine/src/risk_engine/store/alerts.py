@@ -1,0 +1,94 @@
+"""Alerts and their transitions: primary data, written together with what goes out because of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from psycopg.types.json import Jsonb
+
+from risk_engine.domain.lifecycle import AlertState
+from risk_engine.store.database import Connection
+from troth_contracts.codec import content_hash
+from troth_contracts.risk import AlertTransition, Assessment
+
+
+async def read_alert(
+    connection: Connection, alert_id: str
+) -> tuple[AlertState | None, AlertTransition | None]:
+    """The alert's state and its last notice; both None for one that never fired."""
+    result = await connection.execute(
+        "SELECT state::text, last_notice::text FROM alerts WHERE alert_id = %s FOR UPDATE", (alert_id,)
+    )
+    row = await result.fetchone()
+    if row is None:
+        return None, None
+    notice = None if row[1] is None else msgspec.json.decode(row[1], type=AlertTransition)
+    return msgspec.json.decode(row[0], type=AlertState), notice
+
+
+async def write_transition(connection: Connection, state: AlertState, notice: AlertTransition) -> None:
+    """Keeps the new state and appends the transition."""
+    await connection.execute(
+        """
+        INSERT INTO alerts (alert_id, state, last_notice) VALUES (%s, %s, %s)
+        ON CONFLICT (alert_id) DO UPDATE SET state = excluded.state, last_notice = excluded.last_notice
+        """,
+        (
+            notice.alert_id,
+            Jsonb(msgspec.to_builtins(state)),
+            Jsonb(msgspec.to_builtins(notice)),
+        ),
+    )
+    await connection.execute(
+        "INSERT INTO alert_transitions (alert_id, sequence, at, body) VALUES (%s, %s, %s, %s)",
+        (notice.alert_id, notice.sequence, notice.at, Jsonb(msgspec.to_builtins(notice))),
+    )
+
+
+async def read_firing(connection: Connection, alert_ids: Collection[str]) -> frozenset[str]:
+    """Those of the alerts that fire."""
+    result = await connection.execute(
+        "SELECT alert_id FROM alerts WHERE alert_id = ANY(%s) AND state->>'phase' = 'firing'",
+        (list(alert_ids),),
+    )
+    return frozenset(alert_id for (alert_id,) in await result.fetchall())
+
+
+async def read_notices(connection: Connection, phase: str | None) -> list[dict[str, Any]]:
+    """The last notice of every alert, newest first; only those in ``phase`` when given."""
+    result = await connection.execute(
+        """
+        SELECT last_notice FROM alerts WHERE %(phase)s::text IS NULL OR state->>'phase' = %(phase)s
+        ORDER BY last_notice->>'at' DESC, alert_id
+        """,
+        {"phase": phase},
+    )
+    return [notice for (notice,) in await result.fetchall()]
+
+
+async def keep_assessment(
+    connection: Connection, assessment: Assessment, content: dict[str, Any], as_of: datetime
+) -> bool:
+    """Stores the assessment; True when its content differs from the one kept before."""
+    digest = content_hash(msgspec.json.encode(content, order="deterministic"))
+    result = await connection.execute(
+        """
+        INSERT INTO assessments AS kept (deal_key, digest, as_of, body) VALUES (%s, %s, %s, %s)
+        ON CONFLICT (deal_key) DO UPDATE SET digest = excluded.digest, as_of = excluded.as_of, body = excluded.body
+        WHERE kept.digest <> excluded.digest AND kept.as_of < excluded.as_of
+        RETURNING deal_key
+        """,
+        (assessment.deal_key, digest, as_of, Jsonb(msgspec.to_builtins(assessment))),
+    )
+    return await result.fetchone() is not None
+
+
+async def drop_assessment(connection: Connection, deal: str) -> bool:
+    """Forgets the deal's assessment; True when there was one."""
+    result = await connection.execute(
+        "DELETE FROM assessments WHERE deal_key = %s RETURNING deal_key", (deal,)
+    )
+    return await result.fetchone() is not None

@@ -1,0 +1,221 @@
+"""Derived rows of the evaluation: commitments, what they need, and how each team will fare."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import msgspec
+import numpy as np
+from psycopg.types.json import Jsonb
+
+from risk_engine.domain.feasibility import OwedLeaf
+from risk_engine.domain.finding import Finding
+from risk_engine.domain.model import Floats, Link, Severity
+from risk_engine.domain.rules.oversold import VERSION as OVERSOLD_VERSION
+from risk_engine.store.database import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class CommitmentRow:
+    """A deal's promise as later steps need it."""
+
+    deal: str
+    promised_date: date
+    won: bool
+    probability: float
+    teams: tuple[str, ...]
+    links: tuple[Link, ...]
+    entered_at: datetime
+    boardless: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NeededIssue:
+    """An issue under a deal; ``team`` and ``points`` only for open leaves."""
+
+    issue: str
+    team: str | None = None
+    points: float | None = None
+    assumed: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """What a team's oversold finding says about the late forecasts of its deals."""
+
+    deals: frozenset[str]
+    severity: Severity
+    holds: bool
+    cold: bool
+
+    @classmethod
+    def of(cls, finding: Finding | None, *, cold: bool) -> Cover:
+        """Nothing covered when there is no finding."""
+        if finding is None:
+            return cls(frozenset(), "info", holds=False, cold=cold)
+        return cls(finding.covers, finding.severity, finding.holds, cold)
+
+    def as_finding(self, team: str) -> Finding:
+        """The oversold finding, as far as other rules look at it."""
+        return Finding(
+            kind="oversold",
+            subject=(team,),
+            rule_version=OVERSOLD_VERSION,
+            severity=self.severity,
+            title="",
+            deals=(),
+            clears_when="",
+            next_step="",
+            holds=self.holds,
+            covers=self.deals,
+        )
+
+
+async def read_commitments(connection: Connection, deals: Collection[str]) -> dict[str, CommitmentRow]:
+    """Commitments by deal."""
+    result = await connection.execute(
+        """
+        SELECT deal_key, promised_date, won, probability, teams, links::text, entered_at, boardless
+        FROM commitments WHERE deal_key = ANY(%s)
+        """,
+        (list(deals),),
+    )
+    decode = msgspec.json.Decoder(tuple[Link, ...]).decode
+    return {
+        row[0]: CommitmentRow(row[0], row[1], row[2], row[3], tuple(row[4]), decode(row[5]), row[6], row[7])
+        for row in await result.fetchall()
+    }
+
+
+async def replace_commitment(
+    connection: Connection, row: CommitmentRow, needs: Sequence[NeededIssue], mentions: Collection[str]
+) -> None:
+    """Writes a commitment with everything it needs; the first entry into force is kept."""
+    await connection.execute(
+        """
+        INSERT INTO commitments AS kept (deal_key, promised_date, won, probability, teams, links, entered_at, boardless)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+        ON CONFLICT (deal_key) DO UPDATE SET promised_date = excluded.promised_date, won = excluded.won,
+            probability = excluded.probability, teams = excluded.teams, links = excluded.links,
+            entered_at = least(kept.entered_at, excluded.entered_at), boardless = excluded.boardless
+        """,
+        (
+            row.deal,
+            row.promised_date,
+            row.won,
+            row.probability,
+            list(row.teams),
+            Jsonb(msgspec.to_builtins(row.links)),
+            row.entered_at,
+            row.boardless,
+        ),
+    )
+    await _replace_needs(connection, row.deal, needs)
+    await _replace_mentions(connection, row.deal, mentions)
+
+
+async def drop_commitments(connection: Connection, deals: Collection[str]) -> None:
+    """Forgets what these deals promised."""
+    for table in ("commitments", "mentions", "deal_issues"):
+        await connection.execute(f"DELETE FROM {table} WHERE deal_key = ANY(%s)", (list(deals),))  # noqa: S608
+
+
+async def _replace_needs(connection: Connection, deal: str, needs: Sequence[NeededIssue]) -> None:
+    await connection.execute("DELETE FROM deal_issues WHERE deal_key = %s", (deal,))
+    async with connection.cursor() as cursor:
+        await cursor.executemany(
+            "INSERT INTO deal_issues (deal_key, issue, team, points, assumed) VALUES (%s, %s, %s, %s, %s)",
+            [(deal, need.issue, need.team, need.points, need.assumed) for need in needs],
+        )
+
+
+async def _replace_mentions(connection: Connection, deal: str, mentions: Collection[str]) -> None:
+    await connection.execute("DELETE FROM mentions WHERE deal_key = %s", (deal,))
+    await connection.execute(
+        "INSERT INTO mentions (deal_key, issue_key) SELECT %s, unnest(%s::text[])",
+        (deal, sorted(set(mentions))),
+    )
+
+
+async def read_owed(connection: Connection, team: str) -> list[OwedLeaf]:
+    """Everything a team owes to deals in force, each leaf once."""
+    result = await connection.execute(
+        """
+        SELECT issue, max(points), array_agg(deal_key) FROM deal_issues WHERE team = %s GROUP BY issue ORDER BY issue
+        """,
+        (team,),
+    )
+    return [OwedLeaf(issue, points, frozenset(deals)) for issue, points, deals in await result.fetchall()]
+
+
+async def replace_outlook(
+    connection: Connection,
+    team: str,
+    as_of: datetime,
+    body: Mapping[str, Any],
+    *,
+    cover: Cover,
+    finish: Mapping[str, Floats],
+) -> list[str]:
+    """Writes a team's outlook and finish vectors; returns every deal whose forecast may differ now."""
+    result = await connection.execute(
+        "DELETE FROM finish_vectors WHERE team = %s RETURNING deal_key", (team,)
+    )
+    touched = {deal for (deal,) in await result.fetchall()} | set(finish)
+    async with connection.cursor() as cursor:
+        await cursor.executemany(
+            "INSERT INTO finish_vectors (team, deal_key, as_of, days) VALUES (%s, %s, %s, %s)",
+            [(team, deal, as_of, days.astype("<f4").tobytes()) for deal, days in sorted(finish.items())],
+        )
+    await connection.execute(
+        """
+        INSERT INTO outlooks (team, as_of, body, cover) VALUES (%s, %s, %s, %s)
+        ON CONFLICT (team) DO UPDATE SET as_of = excluded.as_of, body = excluded.body, cover = excluded.cover
+        """,
+        (team, as_of, Jsonb(dict(body)), Jsonb(msgspec.to_builtins(cover))),
+    )
+    return sorted(touched)
+
+
+async def read_finish(connection: Connection, deals: Collection[str]) -> dict[str, dict[str, Floats]]:
+    """Finish vectors by deal and team."""
+    result = await connection.execute(
+        "SELECT deal_key, team, days FROM finish_vectors WHERE deal_key = ANY(%s)", (list(deals),)
+    )
+    found: dict[str, dict[str, Floats]] = defaultdict(dict)
+    for deal, team, days in await result.fetchall():
+        found[deal][team] = np.frombuffer(days, dtype="<f4").astype(np.float64)
+    return found
+
+
+async def read_covers(connection: Connection, teams: Collection[str]) -> dict[str, Cover]:
+    """By team, what its oversold finding covers."""
+    result = await connection.execute(
+        "SELECT team, cover::text FROM outlooks WHERE team = ANY(%s)", (list(teams),)
+    )
+    decode = msgspec.json.Decoder(Cover).decode
+    return {team: decode(cover) for team, cover in await result.fetchall()}
+
+
+async def read_team_names(connection: Connection, teams: Collection[str]) -> dict[str, str]:
+    """Board names by team key."""
+    result = await connection.execute(
+        "SELECT key, body->>'name' FROM boards WHERE key = ANY(%s) AND NOT deleted", (list(teams),)
+    )
+    return dict(await result.fetchall())
+
+
+async def read_committed_dates(connection: Connection, deals: Collection[str]) -> dict[str, date]:
+    """What engineering planned: the latest due date of each deal's linked issues, where there is one."""
+    result = await connection.execute(
+        """
+        SELECT d.deal_key, max((i.body->>'due_date')::date) FROM deal_issues d JOIN issues i ON i.key = d.issue
+        WHERE d.deal_key = ANY(%s) AND i.body->>'due_date' IS NOT NULL GROUP BY d.deal_key
+        """,
+        (list(deals),),
+    )
+    return dict(await result.fetchall())

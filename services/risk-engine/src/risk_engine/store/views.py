@@ -1,0 +1,219 @@
+"""Reads the joined state as the domain's nouns. Stage, owner and board-done are joined here, when read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import LiteralString, TypeVar
+
+import msgspec
+
+from risk_engine.domain import model
+from risk_engine.domain.commitments import entered_commit_set, promised_date
+from risk_engine.domain.work import Roster, TypicalSizes, WorkTree, typical_sizes
+from risk_engine.store.database import Connection
+from troth_contracts import crm, jira
+
+C = TypeVar("C")
+
+
+async def read_deals(connection: Connection, keys: Collection[str]) -> dict[str, model.Deal]:
+    """Live deals by key, with their owners' names."""
+    statement = "SELECT key, body::text FROM deals WHERE key = ANY(%s) AND NOT deleted"
+    wires = await _bodies(connection, statement, (list(keys),), crm.Deal)
+    owners = await _owner_names(connection, wires.values())
+    return {key: to_deal(wire, owners) for key, wire in wires.items()}
+
+
+async def read_user(connection: Connection, org_and_id: str) -> crm.CrmUser | None:
+    """A Salesforce user by ``<org>:<id>``."""
+    org, _, number = org_and_id.partition(":")
+    statement = "SELECT key, body::text FROM crm_references WHERE key = %s AND NOT deleted"
+    found = await _bodies(connection, statement, (f"{org}:user:{number}",), crm.CrmUser)
+    return next(iter(found.values()), None)
+
+
+async def resolve_issue_keys(connection: Connection, issue_keys: Collection[str]) -> dict[str, str]:
+    """Issue (``<site>:<id>``) by present or former issue key; present keys win."""
+    if not issue_keys:
+        return {}
+    result = await connection.execute(
+        """
+        SELECT old.issue_key, i.key, 0 AS present FROM issues i,
+            LATERAL jsonb_array_elements_text(i.body->'former_keys') AS old(issue_key)
+        WHERE NOT i.deleted AND i.body->'former_keys' ?| %(keys)s
+        UNION ALL
+        SELECT body->>'issue_key', key, 1 FROM issues WHERE NOT deleted AND body->>'issue_key' = ANY(%(keys)s)
+        ORDER BY present, 2 DESC
+        """,
+        {"keys": list(issue_keys)},
+    )
+    return {issue_key: key for issue_key, key, _ in await result.fetchall()}
+
+
+async def read_work_tree(connection: Connection, roots: Collection[str]) -> WorkTree:
+    """The roots, everything below them and their parents, with done as their boards see it."""
+    statement: LiteralString = """
+        WITH RECURSIVE tree AS (
+            SELECT key, body FROM issues WHERE key = ANY(%s) AND NOT deleted
+            UNION
+            SELECT child.key, child.body FROM tree JOIN issues child
+                ON child.body->>'site_id' = tree.body->>'site_id' AND child.body->>'parent_id' = tree.body->>'id'
+            WHERE NOT child.deleted
+        )
+        SELECT key, body::text FROM tree
+        UNION
+        SELECT parent.key, parent.body::text FROM tree JOIN issues parent
+            ON parent.key = (tree.body->>'site_id') || ':' || (tree.body->>'parent_id')
+        WHERE NOT parent.deleted
+    """
+    wires = await _bodies(connection, statement, (list(roots),), jira.Issue)
+    done = await _board_done(connection)
+    return WorkTree.of(to_issue(wire, done) for wire in wires.values())
+
+
+async def read_roster(connection: Connection) -> Roster:
+    """Every board as a team, and every sprint that is not closed."""
+    boards = await _bodies(connection, "SELECT key, body::text FROM boards WHERE NOT deleted", (), jira.Board)
+    statement: LiteralString = """
+        SELECT key, body::text FROM sprints WHERE NOT deleted AND body->>'state' <> 'closed'
+    """
+    sprints = await _bodies(connection, statement, (), jira.Sprint)
+    return Roster(
+        {key: to_team(board) for key, board in boards.items()},
+        {key: to_sprint(sprint) for key, sprint in sprints.items()},
+    )
+
+
+async def read_team_sprints(connection: Connection, team: str) -> list[model.Sprint]:
+    """Sprints of one board, by planned start."""
+    site, _, board = team.rpartition(":")
+    statement: LiteralString = """
+        SELECT key, body::text FROM sprints
+        WHERE NOT deleted AND body->>'site_id' = %(site)s
+            AND (body->>'origin_board_id' = %(board)s OR body->'board_ids' ? %(board)s)
+        ORDER BY body->>'planned_start_at' NULLS LAST, key
+    """
+    found = await _bodies(connection, statement, {"site": site, "board": board}, jira.Sprint)
+    return [to_sprint(wire) for wire in found.values()]
+
+
+async def read_typical_sizes(connection: Connection, roster: Roster) -> TypicalSizes:
+    """Median estimates per team and type, from every estimated issue of the teams' projects."""
+    boards_of = {
+        project: key
+        for key, team in sorted(roster.teams.items(), reverse=True)
+        for project in team.project_keys
+    }
+    result = await connection.execute(
+        """
+        SELECT body->>'project_key', body->>'type_name', (body->>'estimate')::float8 FROM issues
+        WHERE NOT deleted AND body->>'estimate' IS NOT NULL AND body->>'project_key' = ANY(%s)
+        """,
+        (list(boards_of),),
+    )
+    rows = await result.fetchall()
+    return typical_sizes((boards_of[project], kind, points) for project, kind, points in rows)
+
+
+def to_deal(wire: crm.Deal, owners: Mapping[str, str]) -> model.Deal:
+    """The domain's deal; percentages become shares."""
+    steps = (
+        model.DealStep(step.at, _share(step.probability), step.forecast_category) for step in wire.history
+    )
+    return model.Deal(
+        key=wire.key,
+        id=wire.id,
+        name=wire.name,
+        account=wire.account_name,
+        owner_name=owners.get(f"{wire.org_id}:user:{wire.owner_id}"),
+        owner_id=wire.owner_id,
+        amount=model.Money(wire.amount.amount, wire.amount.currency) if wire.amount else None,
+        stage=wire.stage_name,
+        is_closed=wire.is_closed,
+        is_won=wire.is_won,
+        probability=_share(wire.probability) or 0.0,
+        forecast_category=wire.forecast_category,
+        close_date=wire.close_date,
+        entered_commit_set=entered_commit_set(steps, None),
+        promised_date=promised_date(wire.custom),
+        texts={"Name": wire.name, "NextStep": wire.next_step or "", "Description": wire.description or ""},
+        custom=wire.custom,
+    )
+
+
+def to_issue(wire: jira.Issue, done: Mapping[str, frozenset[str]]) -> model.Issue:
+    """The domain's issue. Done is what its project's boards call done, else Jira's own category."""
+    board_done = done.get(f"{wire.site_id}:{wire.project_key}")
+    is_done = wire.status_id in board_done if board_done else wire.status_category == "done"
+    return model.Issue(
+        key=wire.key,
+        id=wire.id,
+        issue_key=wire.issue_key,
+        project_key=wire.project_key,
+        type=wire.type_name,
+        done=is_done or wire.resolved_at is not None,
+        former_keys=wire.former_keys,
+        status_id=wire.status_id,
+        estimate=wire.estimate,
+        parent=f"{wire.site_id}:{wire.parent_id}" if wire.parent_id else None,
+        sprint_keys=tuple(f"{wire.site_id}:{sprint}" for sprint in wire.sprint_ids),
+        is_subtask=wire.is_subtask,
+        summary=wire.summary,
+        assignee=wire.assignee_name or wire.assignee_id,
+    )
+
+
+def to_sprint(wire: jira.Sprint) -> model.Sprint:
+    """The domain's sprint; the real start wins over the planned one."""
+    return model.Sprint(
+        key=wire.key,
+        id=wire.id,
+        state=wire.state,
+        origin_board=f"{wire.site_id}:{wire.origin_board_id}" if wire.origin_board_id else None,
+        boards=tuple(f"{wire.site_id}:{board}" for board in wire.board_ids),
+        start=wire.activated_at or wire.planned_start_at,
+        end=wire.planned_end_at,
+        completed_at=wire.completed_at,
+        committed_points=float(wire.commitment.points) if wire.commitment else None,
+        completed_points=float(wire.result.points) if wire.result else None,
+    )
+
+
+def to_team(board: jira.Board) -> model.Team:
+    """The domain's team."""
+    return model.Team(board.key, board.name, board.project_keys, board.type == "scrum")
+
+
+def _share(percent: Decimal | None) -> float | None:
+    return None if percent is None else float(percent) / 100
+
+
+async def _bodies(
+    connection: Connection,
+    statement: LiteralString,
+    parameters: Sequence[object] | Mapping[str, object],
+    kind: type[C],
+) -> dict[str, C]:
+    result = await connection.execute(statement, parameters)
+    decoder = msgspec.json.Decoder(kind)
+    return {key: decoder.decode(body) for key, body in await result.fetchall()}
+
+
+async def _owner_names(connection: Connection, wires: Iterable[crm.Deal]) -> dict[str, str]:
+    keys = sorted({f"{wire.org_id}:user:{wire.owner_id}" for wire in wires if wire.owner_id})
+    statement = "SELECT key, body->>'name' FROM crm_references WHERE key = ANY(%s) AND NOT deleted"
+    result = await connection.execute(statement, (keys,))
+    return dict(await result.fetchall())
+
+
+async def _board_done(connection: Connection) -> dict[str, frozenset[str]]:
+    """Done statuses by ``<site>:<project key>``: the last mapped column of the project's scrum boards."""
+    statement = "SELECT key, body::text FROM boards WHERE NOT deleted"
+    boards = await _bodies(connection, statement, (), jira.Board)
+    done: dict[str, frozenset[str]] = {}
+    for board in boards.values():
+        for project in board.project_keys:
+            name = f"{board.site_id}:{project}"
+            done[name] = done.get(name, frozenset()) | frozenset(board.done_status_ids)
+    return done
