@@ -31,7 +31,7 @@ async def _create(admin: AIOKafkaAdminClient, topics: Sequence[Topic], replicati
     if not topics:
         return
     asked = [
-        NewTopic(topic.name, topic.partitions, replication, topic_configs=topic.config()) for topic in topics
+        NewTopic(topic.name, topic.partitions, replication, {}, topic.config()) for topic in topics
     ]
     response = await admin.create_topics(asked)
     for name, code, *rest in response.topic_errors:
