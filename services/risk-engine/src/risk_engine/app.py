@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator, Sequence
@@ -45,23 +46,24 @@ async def build(chassis: Chassis[EngineSettings]) -> AsyncIterator[Sequence[Loop
             stack.push_async_callback(sender.close)
         fallbacks = Fallbacks(settings.risk_sales_fallback, settings.risk_engineering_fallback)
         alerts = Alerts(fallbacks, metrics, has_webhook=sender is not None)
-        evaluator = Evaluator(
-            database,
-            alerts,
-            lag=lambda: consumer.lag(),
-            clock=clock,
-            zone=settings.zone,
-            is_working_day=settings.is_working_day,
-            trials=settings.risk_trials,
-            metrics=metrics,
-        )
-        ingest = Ingest(database, letters, metrics, on_change=evaluator.wake)
+        woken = asyncio.Event()
         consumer = PartitionConsumer(
             bootstrap,
             group=settings.risk_consumer_group,
             topics=INGESTED,
             offsets=StoredOffsets(database),
-            handler=ingest,
+            handler=Ingest(database, letters, metrics, on_change=woken.set),
+        )
+        evaluator = Evaluator(
+            database,
+            alerts,
+            lag=consumer.lag,
+            woken=woken,
+            clock=clock,
+            zone=settings.zone,
+            is_working_day=settings.is_working_day,
+            trials=settings.risk_trials,
+            metrics=metrics,
         )
         courier = Courier(database, notices, sender, clock=clock, metrics=metrics, rng=random.Random())
         add_routes(chassis.app, database)

@@ -39,7 +39,10 @@ Lag = Callable[[], Awaitable[int]]
 
 
 class Evaluator:
-    """Works the queue of marks. Several replicas may run: a subject is claimed by one at a time."""
+    """Works the queue of marks. Several replicas may run: a subject is claimed by one at a time.
+
+    ``woken`` is set by whoever adds marks; without it the queue is looked at every second.
+    """
 
     def __init__(
         self,
@@ -47,6 +50,7 @@ class Evaluator:
         alerts: Alerts,
         *,
         lag: Lag,
+        woken: asyncio.Event,
         clock: Clock,
         zone: tzinfo,
         is_working_day: IsWorkingDay,
@@ -63,12 +67,8 @@ class Evaluator:
         self._trials = trials
         self._metrics = metrics
         self._probe = probe
-        self._woken = asyncio.Event()
+        self._woken = woken
         self._live = False
-
-    def wake(self) -> None:
-        """There may be new marks."""
-        self._woken.set()
 
     async def run(self, beat: Beat) -> None:
         """Until cancelled."""
