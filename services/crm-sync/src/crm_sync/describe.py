@@ -10,6 +10,7 @@ from crm_sync.errors import AccessRefused, SchemaChanged
 from crm_sync.salesforce import Described, SalesforceReader
 
 STAMPS = ("SystemModstamp", "LastModifiedDate", "CreatedDate")
+ACCOUNT_NAME = "Account.Name"
 _UNREADABLE = frozenset({"address", "location", "base64", "complexvalue"})
 LONGEST_CUSTOM = 6_000
 """Characters of custom field names in one query; the rest of the request is needed for ids."""
@@ -155,7 +156,7 @@ def object_schema(wanted: Wanted, described: Sequence[Described]) -> ObjectSchem
     by_name = {item.name: item for item in described}
     chosen = [name for name in (*wanted.fields, *wanted.silent) if name in by_name]
     custom, left_out = _custom(described) if wanted.custom else ((), ())
-    account = ["Account.Name"] if wanted is OPPORTUNITY and "AccountId" in by_name else []
+    account = [ACCOUNT_NAME] if wanted is OPPORTUNITY and "AccountId" in by_name else []
     return ObjectSchema(
         name=wanted.name,
         fields=(*chosen, *account, *custom),

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -50,12 +51,6 @@ class Connection:
     api_version: str
     timeout: float
     verify: str | bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    body: Any
-    headers: Mapping[str, str]
 
 
 class _Transport(HTTPAdapter):
@@ -105,7 +100,10 @@ class _ThreadClient(threading.local):
         return self._client
 
 
+T = TypeVar("T")
 Ask = Callable[[Salesforce], Any]
+Read = Callable[[Any, Mapping[str, str]], T]
+"""From body and headers to the answer; SalesforceUnavailable when they are something else."""
 
 
 class RestReader:
@@ -132,42 +130,42 @@ class RestReader:
     async def query(self, query: Query) -> Page:
         """First page; soft-deleted rows included."""
         text = str(query)
-        return _page(await self._refreshing("query", lambda client: client.query(text, include_deleted=True)))
+        return await self._refreshing(
+            "query", lambda client: client.query(text, include_deleted=True), read_page
+        )
 
     async def more(self, next_url: str) -> Page:
         """A further page. A new token would not know the locator: LocatorLost instead of a retry."""
         token = await self._tokens.current()
         try:
-            answer = await self._patiently(
-                "page", token, lambda client: client.query_more(next_url, identifier_is_url=True)
+            return await self._patiently(
+                "page", token, lambda client: client.query_more(next_url, identifier_is_url=True), read_page
             )
         except SessionExpired as error:
             await self._tokens.refused(token)
             raise LocatorLost("the session ended in the middle of a result") from error
-        return _page(answer)
 
     async def describe(self, name: str) -> tuple[Described, ...]:
         """Fields this user may read."""
-        answer = await self._refreshing("describe", lambda client: getattr(client, name).describe())
-        with _expecting("a describe"):
-            return tuple(_described(item) for item in answer.body["fields"])
+        return await self._refreshing(
+            "describe", lambda client: getattr(client, name).describe(), read_described
+        )
 
     async def deleted(self, name: str, start: datetime, end: datetime) -> Deletions:
         """Deletions in the window, to the minute."""
-        answer = await self._refreshing("deleted", lambda client: getattr(client, name).deleted(start, end))
-        with _expecting("a list of deletions"):
-            ids = tuple(str(item["id"]) for item in answer.body["deletedRecords"])
-            return Deletions(ids, parse_time(answer.body["latestDateCovered"]))
+        return await self._refreshing(
+            "deleted", lambda client: getattr(client, name).deleted(start, end), read_deletions
+        )
 
-    async def _refreshing(self, resource: str, ask: Ask) -> _Answer:
+    async def _refreshing(self, resource: str, ask: Ask, read: Read[T]) -> T:
         """Asks; after one 401 asks once more with a new token."""
         token = await self._tokens.current()
         try:
-            return await self._patiently(resource, token, ask)
+            return await self._patiently(resource, token, ask, read)
         except SessionExpired:
-            return await self._patiently(resource, await self._tokens.refused(token), ask)
+            return await self._patiently(resource, await self._tokens.refused(token), ask, read)
 
-    async def _patiently(self, resource: str, token: Token, ask: Ask) -> _Answer:
+    async def _patiently(self, resource: str, token: Token, ask: Ask, read: Read[T]) -> T:
         """Asks several times while Salesforce gives no usable answer."""
         retrying = AsyncRetrying(
             stop=stop_after_attempt(TRIES),
@@ -176,21 +174,19 @@ class RestReader:
             sleep=self._clock.sleep,
             reraise=True,
         )
+        work = functools.partial(self._call, resource, token, ask, read)
         async for attempt in retrying:
             with attempt:
-                answer = await self._in_thread(resource, token, ask)
+                answer = await asyncio.get_running_loop().run_in_executor(self._pool, work)
                 self._tokens.accepted(token)
                 return answer
         raise AssertionError("unreachable")  # pragma: no cover
 
-    async def _in_thread(self, resource: str, token: Token, ask: Ask) -> _Answer:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._call, resource, token, ask)
-
-    def _call(self, resource: str, token: Token, ask: Ask) -> _Answer:
+    def _call(self, resource: str, token: Token, ask: Ask, read: Read[T]) -> T:
         """Runs in a worker thread."""
-        local = self._clients
+        transport = self._clients.transport
         try:
-            body = ask(local.client(token))
+            return read(ask(self._clients.client(token)), transport.headers)
         except SalesforceError as error:
             raise error_of(read_fault(error.status, error.content)) from error
         except (requests.RequestException, UnicodeDecodeError) as error:
@@ -198,9 +194,7 @@ class RestReader:
                 f"no usable answer from Salesforce: {type(error).__name__}"
             ) from error
         finally:
-            headers = local.transport.headers
-            self._watcher.called(resource, local.transport.status, headers.get("Sforce-Limit-Info"))
-        return _Answer(body, headers)
+            self._watcher.called(resource, transport.status, transport.headers.get("Sforce-Limit-Info"))
 
 
 @contextlib.asynccontextmanager
@@ -213,30 +207,34 @@ async def worker_threads(count: int) -> AsyncIterator[ThreadPoolExecutor]:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _page(answer: _Answer) -> Page:
+def read_page(body: Any, headers: Mapping[str, str]) -> Page:
+    """A query result; SalesforceUnavailable when it is something else."""
     with _expecting("a query result"):
-        body = answer.body
         next_url = None if body["done"] else str(body["nextRecordsUrl"])
-        records = tuple(body["records"])
-        return Page(records, int(body["totalSize"]), next_url, _server_time(answer.headers))
+        at = parsedate_to_datetime(headers["Date"])
+        return Page(tuple(body["records"]), int(body["totalSize"]), next_url, at)
 
 
-def _server_time(headers: Mapping[str, str]) -> datetime:
-    return parsedate_to_datetime(headers["Date"])
+def read_described(body: Any, _headers: Mapping[str, str]) -> tuple[Described, ...]:
+    """The fields of a describe."""
+    with _expecting("a describe"):
+        return tuple(_described(item) for item in body["fields"])
+
+
+def read_deletions(body: Any, _headers: Mapping[str, str]) -> Deletions:
+    """The answer of getDeleted."""
+    with _expecting("a list of deletions"):
+        ids = tuple(str(item["id"]) for item in body["deletedRecords"])
+        return Deletions(ids, parse_time(body["latestDateCovered"]))
 
 
 def _described(item: Mapping[str, Any]) -> Described:
-    return Described(
-        item["name"],
-        item["type"],
-        bool(item["custom"]),
-        bool(item["filterable"]),
-        item.get("label") or item["name"],
-    )
+    label = item.get("label") or item["name"]
+    return Described(item["name"], item["type"], bool(item.get("custom")), bool(item["filterable"]), label)
 
 
 @contextlib.contextmanager
-def _expecting(what: str) -> Any:
+def _expecting(what: str) -> Iterator[None]:
     try:
         yield
     except (KeyError, TypeError, ValueError, AttributeError) as error:
