@@ -39,4 +39,5 @@ def main(
     print(f"{world.truth['world']} world for {day}: {counts}, {len(world.truth['planted'])} stories planted")
 
 
-typer.run(main)
+if __name__ == "__main__":
+    typer.run(main)

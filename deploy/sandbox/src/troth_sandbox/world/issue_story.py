@@ -123,7 +123,7 @@ class IssueStory:
         self.histories.append({"id": "", "created": at, "author": {"accountId": actor}, "items": items})
 
 
-def _item(  # noqa: PLR0917 - the seven columns of a changelog item
+def _item(
     name: str,
     kind: str,
     field_id: str,
