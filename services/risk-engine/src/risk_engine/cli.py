@@ -29,6 +29,3 @@ def main() -> None:
     """Entry point."""
     cli()
 
-
-if __name__ == "__main__":
-    main()

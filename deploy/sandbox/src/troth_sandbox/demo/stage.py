@@ -19,7 +19,6 @@ from troth_sandbox.processes import ChildProcess
 
 Listener = Callable[[str, str], None]
 SERVICES = ("crm-sync", "jira-sync", "risk-engine")
-_MODULES = {"crm-sync": "crm_sync.cli", "jira-sync": "jira_sync.cli", "risk-engine": "risk_engine.cli"}
 _PASSED_ON = (
     "PATH",
     "HOME",
@@ -134,7 +133,7 @@ class Stage:
 
     def _service(self, name: str) -> ChildProcess:
         environ = {**_plain_environment(), **self._common(name), **self._own(name)}
-        return ChildProcess(name, _MODULES[name], ["run"], environ=environ, listener=self._listener)
+        return ChildProcess(name, name.replace("-", "_"), ["run"], environ=environ, listener=self._listener)
 
     def _common(self, name: str) -> Mapping[str, str]:
         return {

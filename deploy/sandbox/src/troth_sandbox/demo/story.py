@@ -105,7 +105,8 @@ def tell(alert: AlertTransition) -> str:
     names = ", ".join(deal.name for deal in alert.deals)
     who = f"{alert.sales_owner.name} (sales) and {alert.engineering_owner.name} (engineering)"
     facts = "".join(f"\n    · {fact}" for fact in alert.evidence)
-    return f"{alert.title}\n    {len(alert.deals)} deal(s), {money}: {names}\n    told to {who}{facts}\n    next: {alert.next_step}"
+    head = f"{alert.title}\n    {len(alert.deals)} deal(s), {money}: {names}\n    told to {who}"
+    return f"{head}{facts}\n    next: {alert.next_step}"
 
 
 def _amount(amount: Decimal) -> str:

@@ -1,0 +1,5 @@
+"""``python -m jira_sync``."""
+
+from jira_sync.cli import main
+
+main()
