@@ -1,0 +1,133 @@
+"""The controls of the simulator, on a port of their own in plain HTTP."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Any
+
+from fastapi import Body, Depends, FastAPI, HTTPException, Request
+
+from troth_sandbox.salesforce.clock import parse_moment, stamp
+from troth_sandbox.salesforce.ids import long_id
+from troth_sandbox.salesforce.simulation import Site
+from troth_sandbox.salesforce.values import Row
+
+
+def build_admin(site: Site) -> FastAPI:
+    """The admin application over one site; its own pages are at /docs."""
+    app = FastAPI(title="Salesforce simulator: controls")
+    app.state.site = site
+    for method, path, endpoint in (
+        ("POST", "/admin/records/{name}", write),
+        ("DELETE", "/admin/records/{name}/{row_id}", delete),
+        ("POST", "/admin/undelete/{name}/{row_id}", undelete),
+        ("POST", "/admin/sessions/expire", expire_sessions),
+        ("POST", "/admin/faults", add_faults),
+        ("DELETE", "/admin/faults", clear_faults),
+        ("GET", "/admin/truth/{name}", truth),
+        ("GET", "/admin/deleted/{name}", deleted),
+        ("GET", "/admin/journal", journal),
+        ("DELETE", "/admin/journal", clear_journal),
+        ("GET", "/admin/clock", read_clock),
+        ("POST", "/admin/clock", set_clock),
+    ):
+        app.add_api_route(path, endpoint, methods=[method])
+    return app
+
+
+def _site(request: Request) -> Site:
+    site: Site = request.app.state.site
+    return site
+
+
+def _object_name(name: str, site: Annotated[Site, Depends(_site)]) -> str:
+    kind = site.org.schema.get(name)
+    if kind is None:
+        raise HTTPException(404, f"this org has no object {name}")
+    return kind.name
+
+
+Held = Annotated[Site, Depends(_site)]
+ObjectName = Annotated[str, Depends(_object_name)]
+Document = Annotated[dict[str, Any], Body()]
+
+
+async def write(name: ObjectName, fields: Document, site: Held, stamp: str | None = None) -> dict[str, Any]:
+    """Insert a record, or update it when its Id is known; `stamp` forces SystemModstamp, else the clock gives it."""
+    try:
+        return dict(site.org.write(name, fields, at=_stamp(stamp)))
+    except ValueError as error:
+        raise HTTPException(422, str(error)) from error
+
+
+async def delete(name: ObjectName, row_id: str, site: Held, *, hard: bool = False) -> dict[str, Any]:
+    """Delete a record and what cascades from it; `hard` skips or empties the recycle bin."""
+    if not site.org.delete(name, long_id(row_id), hard=hard):
+        raise HTTPException(404, f"{name} {row_id} is not there")
+    return {"deleted": long_id(row_id), "hard": hard}
+
+
+async def undelete(name: ObjectName, row_id: str, site: Held) -> dict[str, Any]:
+    """Take a record and what went with it out of the recycle bin."""
+    if not site.org.undelete(name, long_id(row_id)):
+        raise HTTPException(404, f"{name} {row_id} is not in the recycle bin")
+    return dict(site.org.table(name).get(long_id(row_id)) or {})
+
+
+async def expire_sessions(site: Held) -> dict[str, int]:
+    """End every session, as an administrator could."""
+    return {"expired": site.sessions.expire_all()}
+
+
+async def add_faults(documents: Annotated[list[dict[str, Any]], Body()], site: Held) -> dict[str, int]:
+    """Add faults; see faults.py for their meaning."""
+    try:
+        return {"faults": site.faults.add(documents)}
+    except ValueError as error:
+        raise HTTPException(422, str(error)) from error
+
+
+async def clear_faults(site: Held) -> dict[str, int]:
+    """Let everything work again."""
+    site.faults.clear()
+    return {"faults": 0}
+
+
+async def truth(name: ObjectName, site: Held) -> list[Row]:
+    """Every row as it is, those in the recycle bin included."""
+    return list(site.org.table(name))
+
+
+async def deleted(name: ObjectName, site: Held) -> Mapping[str, str]:
+    """The deleted log: id to stamp."""
+    return site.org.deletions(name)
+
+
+async def journal(site: Held) -> list[dict[str, Any]]:
+    """Every request the API port received, oldest first."""
+    return [entry.as_json() for entry in site.journal]
+
+
+async def clear_journal(site: Held) -> dict[str, int]:
+    """Forget the requests so far."""
+    site.journal.clear()
+    return {"entries": 0}
+
+
+async def read_clock(site: Held) -> dict[str, str]:
+    """The simulated time."""
+    return {"now": stamp(site.clock.now())}
+
+
+async def set_clock(document: Document, site: Held) -> dict[str, str]:
+    """Jump to `now` (kept there when `frozen`), or move by `advance_seconds`."""
+    try:
+        if "now" in document:
+            site.clock.set(parse_moment(document["now"]), frozen=bool(document.get("frozen", False)))
+        site.clock.advance(timedelta(seconds=float(document.get("advance_seconds", 0))))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise HTTPException(422, f"the clock cannot be set: {error}") from error
+    return {"now": stamp(site.clock.now())}
+
+
+def _stamp(text: str | None) -> str | None:
+    return stamp(parse_moment(text)) if text else None

@@ -1,0 +1,72 @@
+"""What every call needs: the simulated site, the API version in the path, and a session that may call."""
+
+import json
+import re
+from typing import Annotated, Any
+
+from fastapi import Depends, Request, Response
+
+from troth_sandbox.salesforce.errors import api_error
+from troth_sandbox.salesforce.schema import ObjectType
+from troth_sandbox.salesforce.simulation import Site
+
+VERSIONS = range(31, 68)
+"""REST 21 to 30 are retired; v67 is Summer '26, the newest that is not a preview."""
+_VERSION = re.compile(r"v(\d+)\.0")
+_BEARER = re.compile(r"(?:Bearer|OAuth) (\S+)", re.IGNORECASE)
+
+
+def simulated(request: Request) -> Site:
+    """The site behind this application."""
+    site: Site = request.app.state.site
+    return site
+
+
+def version_prefix(version: str) -> str:
+    """`/services/data/vXX.0` of a version the org serves. Raises ApiError NOT_FOUND."""
+    match = _VERSION.fullmatch(version)
+    if match is None or int(match.group(1)) not in VERSIONS:
+        raise api_error("not_found")
+    return f"/services/data/{version}"
+
+
+def session(request: Request, site: Annotated[Site, Depends(simulated)]) -> str:
+    """The caller's token, its use counted. Raises ApiError 401 without a live session, 403 over the allowance."""
+    match = _BEARER.fullmatch(request.headers.get("authorization", ""))
+    if match is None or not site.sessions.touch(match.group(1)):
+        # What a request without any token is told is not documented (U).
+        raise api_error("session_expired")
+    allowed = site.usage.count()
+    request.scope["usage"] = site.usage.header()
+    if not allowed:
+        raise api_error("daily_limit")
+    return match.group(1)
+
+
+Simulated = Annotated[Site, Depends(simulated)]
+Prefix = Annotated[str, Depends(version_prefix)]
+Token = Annotated[str, Depends(session)]
+
+
+def answer(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """A JSON response as the vendor sends it."""
+    body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    return Response(body, status, headers, media_type="application/json;charset=UTF-8")
+
+
+def object_type(site: Site, name: str) -> ObjectType:
+    """The object a path names. Raises ApiError NOT_FOUND."""
+    kind = site.org.schema.get(name)
+    if kind is None:
+        raise api_error("not_found")
+    return kind
+
+
+def own_url(request: Request) -> str:
+    """Where this caller reached the org."""
+    return f"{request.url.scheme}://{request.headers.get('host', request.url.netloc)}"
+
+
+def both(path: str) -> tuple[str, str]:
+    """A path with and without a slash at its end; the vendor answers both and redirects neither."""
+    return path, f"{path}/"

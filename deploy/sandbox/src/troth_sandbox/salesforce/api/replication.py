@@ -1,0 +1,81 @@
+"""getUpdated and getDeleted: which ids changed or went away in a window of time [getupd] [getdel]."""
+
+from datetime import datetime, timedelta
+
+from fastapi import APIRouter, Request, Response
+
+from troth_sandbox.salesforce.api.calls import Prefix, Simulated, Token, answer, both, object_type
+from troth_sandbox.salesforce.clock import minute, parse_moment, stamp
+from troth_sandbox.salesforce.errors import ApiError, api_error
+from troth_sandbox.salesforce.schema import ObjectType
+from troth_sandbox.salesforce.simulation import Site
+
+UPDATED_DAYS = timedelta(days=30)
+DELETED_DAYS = timedelta(days=15)
+SHORTEST = timedelta(minutes=1)
+
+
+def replication_routes() -> APIRouter:
+    """Routes of this area."""
+    router = APIRouter()
+    for path in both("/services/data/{version}/sobjects/{name}/updated"):
+        router.add_api_route(path, updated)
+    for path in both("/services/data/{version}/sobjects/{name}/deleted"):
+        router.add_api_route(path, deleted)
+    return router
+
+
+async def updated(name: str, request: Request, site: Simulated, _prefix: Prefix, _token: Token) -> Response:
+    """Ids of rows created or changed in the window."""
+    kind = _replicateable(site, name)
+    start, end = _window(request, site, UPDATED_DAYS)
+    rows = site.org.table(kind.name)
+    ids = [
+        row["Id"] for row in rows if start <= str(row["SystemModstamp"]) < end and not row.get("IsDeleted")
+    ]
+    return answer({"ids": ids, "latestDateCovered": end})
+
+
+async def deleted(name: str, request: Request, site: Simulated, _prefix: Prefix, _token: Token) -> Response:
+    """Ids of rows deleted in the window, hard deletes included; how far back the log goes."""
+    kind = _replicateable(site, name)
+    start, end = _window(request, site, DELETED_DAYS)
+    log = site.org.deletions(kind.name)
+    gone = [{"deletedDate": at, "id": row_id} for row_id, at in log.items() if start <= at < end]
+    horizon = minute(site.clock.now() - DELETED_DAYS)
+    return answer({"deletedRecords": gone, "earliestDateAvailable": stamp(horizon), "latestDateCovered": end})
+
+
+def _replicateable(site: Site, name: str) -> ObjectType:
+    kind = object_type(site, name)
+    if "replicateable" not in kind.traits:
+        raise api_error("not_replicateable", object=kind.name)
+    return kind
+
+
+def _window(request: Request, site: Site, reach: timedelta) -> tuple[str, str]:
+    """Start and covered end in whole minutes, because seconds are ignored [poll].
+
+    No transaction is ever open here, so the end asked for is covered unless it lies in the future.
+    """
+    now = site.clock.now()
+    start, asked = _moment(request, "start"), _moment(request, "end")
+    if start >= asked - SHORTEST and minute(asked) - minute(start) < SHORTEST:
+        raise _refuse("startDate must be at least one minute before endDate")
+    if start < now - reach:
+        raise _refuse(f"startDate before {stamp(minute(now - reach))} is not available")
+    return stamp(minute(start)), stamp(minute(min(asked, now)))
+
+
+def _moment(request: Request, name: str) -> datetime:
+    text = request.query_params.get(name)
+    if not text:
+        raise api_error("missing_argument", name=name)
+    try:
+        return parse_moment(text)
+    except ValueError:
+        raise _refuse(f"{name} is not a date: {text}") from None
+
+
+def _refuse(reason: str) -> ApiError:
+    return api_error("replication_window", reason=reason)

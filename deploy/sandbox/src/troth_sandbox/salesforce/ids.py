@@ -1,0 +1,44 @@
+"""Record ids: the 18-character form everywhere, and new ids from a counter so that runs repeat."""
+
+from collections import defaultdict
+
+ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
+DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+SHORT = 15
+LONG = 18
+
+
+def long_id(text: str) -> str:
+    """The 18-character form of a 15-character id; any other text as it is.
+
+    The three characters say which letters of each group of five are capitals.
+    """
+    if len(text) != SHORT or not text.isalnum():
+        return text
+    groups = (text[start : start + 5] for start in range(0, SHORT, 5))
+    return text + "".join(
+        ALPHABET[
+            sum(1 << place for place, letter in enumerate(group) if letter.isascii() and letter.isupper())
+        ]
+        for group in groups
+    )
+
+
+class IdSource:
+    """Counts ids per key prefix; `Sim` in the middle keeps them apart from seeded ones."""
+
+    def __init__(self) -> None:
+        self._counts: defaultdict[str, int] = defaultdict(int)
+
+    def next(self, prefix: str) -> str:
+        """A new 18-character id that starts with the object's three-character key prefix."""
+        self._counts[prefix] += 1
+        return long_id(f"{prefix}Sim{_digits(self._counts[prefix]):0>9}")
+
+
+def _digits(number: int) -> str:
+    text = ""
+    while number:
+        number, rest = divmod(number, len(DIGITS))
+        text = DIGITS[rest] + text
+    return text

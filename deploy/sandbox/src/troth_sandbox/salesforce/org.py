@@ -1,0 +1,220 @@
+"""The org: its rows, and what happens when somebody writes, deletes or restores one."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from troth_sandbox.errors import SeedError
+from troth_sandbox.salesforce.clock import SettableClock, stamp
+from troth_sandbox.salesforce.derive import complete, merge
+from troth_sandbox.salesforce.history import changed_fields, history_row
+from troth_sandbox.salesforce.ids import IdSource, long_id
+from troth_sandbox.salesforce.schema import ObjectType, Schema, build_schema, standard
+from troth_sandbox.salesforce.seed import Seed
+from troth_sandbox.salesforce.table import Table
+from troth_sandbox.salesforce.values import Row, Scalar, normal_row
+
+SYSTEM_FIELDS = frozenset({"SystemModstamp", "LastModifiedDate"})
+NO_RECYCLE_BIN = frozenset({"OpportunityTeamMember"})
+"""Direct deletes of these bypass the recycle bin, so only the deleted log knows them [otm]."""
+
+
+class Org:
+    """All rows of one org; every write is stamped by `clock`."""
+
+    def __init__(self, schema: Schema, clock: SettableClock, org_id: str) -> None:
+        self.schema = schema
+        self.clock = clock
+        self.org_id = org_id
+        self.schema_changed = clock.now()
+        self.user_id = long_id("005SimIntegratn")
+        self._ids = IdSource()
+        self._tables = {kind.name: Table(kind) for kind in schema}
+        self._given: defaultdict[str, dict[str, Row]] = defaultdict(dict)
+        self._gone: defaultdict[str, dict[str, str]] = defaultdict(dict)
+        self._stages: dict[str, Row] = {}
+
+    def table(self, name: str) -> Table:
+        """The rows of the object with that exact name."""
+        return self._tables[name]
+
+    def deletions(self, name: str) -> Mapping[str, str]:
+        """The deleted log of an object: id to the stamp of its deletion."""
+        return self._gone[name]
+
+    def load(self, name: str, records: list[Mapping[str, Any]]) -> None:
+        """Take seeded records as they are. Raises ValueError for fields that cannot be."""
+        kind = self._tables[name].kind
+        now = stamp(self.clock.now())
+        for record in records:
+            given = normal_row(kind, record)
+            row_id = str(given.setdefault("Id", self._ids.next(kind.prefix)))
+            self._keep(kind, row_id, self._audited(kind, given, now))
+
+    def write(self, name: str, fields: Mapping[str, Any], at: str | None = None) -> Row:
+        """Create a row, or update it when its id is known; `at` overrides the stamp. Raises ValueError."""
+        kind = self._tables[name].kind
+        changes = {key: value for key, value in normal_row(kind, fields).items() if key not in SYSTEM_FIELDS}
+        row_id = str(changes.setdefault("Id", self._ids.next(kind.prefix)))
+        before = self._tables[name].get(row_id)
+        now = at or stamp(self.clock.now())
+        given = merge(kind, self._given[name].get(row_id, {}), changes)
+        given.update({field: now for field in SYSTEM_FIELDS if field in kind.fields})
+        after = self._keep(kind, row_id, self._audited(kind, given, now))
+        return self._remember(before, after, now) if name == "Opportunity" else after
+
+    def delete(self, name: str, row_id: str, *, hard: bool = False) -> bool:
+        """Delete a row and what cascades from it; False when it is not there.
+
+        A soft delete moves SystemModstamp, of the row and of its children (U). A hard delete leaves only the log.
+        """
+        row = self._tables[name].get(row_id)
+        if row is None or (row.get("IsDeleted") and not hard):
+            return False
+        self._discard(name, row_id, stamp(self.clock.now()), hard=hard or name in NO_RECYCLE_BIN)
+        return True
+
+    def undelete(self, name: str, row_id: str) -> bool:
+        """Take a row and its children out of the recycle bin with a new stamp (U); False when it is not in it."""
+        row = self._tables[name].get(row_id)
+        if row is None or not row.get("IsDeleted"):
+            return False
+        self._restore(name, row_id, stamp(self.clock.now()), row["SystemModstamp"])
+        return True
+
+    def _audited(self, kind: ObjectType, given: dict[str, Scalar], now: str) -> dict[str, Scalar]:
+        created = given.get("CreatedDate") or given.get("SystemModstamp") or now
+        moved = (
+            given.get("SystemModstamp") or given.get("LastModifiedDate") or given.get("CreatedDate") or now
+        )
+        for name, value in (
+            ("CreatedDate", created),
+            ("SystemModstamp", moved),
+            ("LastModifiedDate", moved),
+            ("CreatedById", self.user_id),
+            ("LastModifiedById", self.user_id),
+        ):
+            if name in kind.fields and given.get(name) is None:
+                given[name] = value
+        return given
+
+    def _keep(self, kind: ObjectType, row_id: str, given: Row) -> Row:
+        row = complete(kind, given, self._stages.get, lambda: self._has_lines(row_id))
+        self._given[kind.name][row_id] = given
+        self._tables[kind.name].put(row_id, row)
+        if kind.name == "OpportunityStage":
+            self._define_stage(row)
+        elif kind.name == "OpportunityLineItem":
+            self._refresh(str(row["OpportunityId"]))
+        return row
+
+    def _define_stage(self, row: Row) -> None:
+        """Editing a stage changes the meaning of its opportunities and moves none of their stamps."""
+        for name in ("MasterLabel", "ApiName"):
+            self._stages[str(row[name])] = row
+        for deal in list(self._tables["Opportunity"]):
+            if deal["StageName"] in {row["MasterLabel"], row["ApiName"]}:
+                self._refresh(str(deal["Id"]))
+
+    def _refresh(self, deal_id: str) -> None:
+        """Derive an opportunity anew; whether that moves its stamp is not documented (U), here it does not."""
+        given = self._given["Opportunity"].get(deal_id)
+        if given is not None:
+            self._keep(self._tables["Opportunity"].kind, deal_id, given)
+
+    def _has_lines(self, deal_id: str) -> bool:
+        lines = self._tables["OpportunityLineItem"].having("OpportunityId", [deal_id]) or []
+        return any(not line["IsDeleted"] for line in lines)
+
+    def _remember(self, before: Row | None, after: Row, now: str) -> Row:
+        """Write the OpportunityHistory row of a change, and what the opportunity itself notes about it."""
+        changed = changed_fields(before, after)
+        if not changed:
+            return after
+        kind = self._tables["OpportunityHistory"].kind
+        entry = history_row(kind, before, after, now) | {"Id": self._ids.next(kind.prefix)}
+        self._keep(kind, str(entry["Id"]), entry)
+        notes: dict[str, Scalar] = {}
+        if "StageName" in changed:
+            notes["LastStageChangeDate"] = now
+        if before and "Amount" in changed:
+            notes["LastAmountChangedHistoryId"] = entry["Id"]
+        if before and "CloseDate" in changed:
+            notes["LastCloseDateChangedHistoryId"] = entry["Id"]
+        deal_id = str(after["Id"])
+        return self._keep(
+            self._tables["Opportunity"].kind, deal_id, {**self._given["Opportunity"][deal_id], **notes}
+        )
+
+    def _discard(self, name: str, row_id: str, now: str, *, hard: bool) -> None:
+        table = self._tables[name]
+        self._gone[name].setdefault(row_id, now)
+        given = self._given[name][row_id]
+        children = self._children(name, row_id)
+        if hard or "IsDeleted" not in table.kind.fields:
+            table.remove(row_id)
+            del self._given[name][row_id]
+        else:
+            marks: Row = {"IsDeleted": True, "SystemModstamp": now}
+            self._keep(table.kind, row_id, {**given, **marks})
+        for child, child_id, deleted in children:
+            if hard or not deleted:
+                self._discard(child, child_id, now, hard=hard)
+        if name == "OpportunityLineItem":
+            self._refresh(str(given["OpportunityId"]))
+
+    def _restore(self, name: str, row_id: str, now: str, deleted_at: Scalar) -> None:
+        table = self._tables[name]
+        self._gone[name].pop(row_id, None)
+        marks: Row = {"IsDeleted": False, "SystemModstamp": now}
+        self._keep(table.kind, row_id, {**self._given[name][row_id], **marks})
+        for child, child_id, deleted in self._children(name, row_id):
+            row = self._tables[child].get(child_id)
+            # Only what went with the parent comes back with it.
+            if deleted and row is not None and row["SystemModstamp"] == deleted_at:
+                self._restore(child, child_id, now, deleted_at)
+
+    def _children(self, name: str, row_id: str) -> list[tuple[str, str, bool]]:
+        return [
+            (kind.name, str(row["Id"]), bool(row.get("IsDeleted")))
+            for kind, field in self.schema.child_references(name)
+            if field.cascade
+            for row in self._tables[kind.name].having(field.name, [row_id]) or []
+        ]
+
+
+def open_org(seed: Seed, clock: SettableClock) -> Org:
+    """An org with the seed's records. Raises SeedError that names what cannot be."""
+    schema = build_schema(seed.custom_fields, multi_currency=seed.multi_currency)
+    org = Org(schema, clock, seed.org_id)
+    unknown = sorted(name for name in seed.objects if schema.get(name) is None)
+    if unknown:
+        raise SeedError(f"the seed has objects that this org does not have: {', '.join(unknown)}")
+    records = _with_defaults(seed)
+    org.user_id = str(next((user["Id"] for user in records.get("User", []) if "Id" in user), org.user_id))
+    try:
+        # Stages first: everything else is read in their light.
+        for name in sorted(records, key=lambda each: each != "OpportunityStage"):
+            org.load(name, records[name])
+    except ValueError as error:
+        raise SeedError(f"the seed has records that cannot be: {error}") from error
+    return org
+
+
+def _with_defaults(seed: Seed) -> dict[str, list[Mapping[str, Any]]]:
+    records = dict(seed.objects)
+    records.setdefault("Organization", [{"Id": seed.org_id, "Name": "Sandbox org", "InstanceName": "SIM1"}])
+    names = ("DefaultProbability", "ForecastCategory", "IsClosed", "IsWon")
+    records.setdefault(
+        "OpportunityStage",
+        [
+            {
+                "MasterLabel": label,
+                "SortOrder": place,
+                "IsActive": True,
+                **dict(zip(names, rest, strict=True)),
+            }
+            for place, (label, *rest) in enumerate(standard()["stages"], start=1)
+        ],
+    )
+    return records

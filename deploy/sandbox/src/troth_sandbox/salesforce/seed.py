@@ -1,0 +1,74 @@
+"""The seed file: what the org contains before anybody writes to it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from troth_sandbox.errors import SeedError
+from troth_sandbox.salesforce.schema import Field, custom_field
+
+RESERVED = frozenset({"org_id", "objects", "custom_fields", "auth", "multi_currency", "daily_api_limit"})
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectedApp:
+    """The one client that may ask for tokens; without a run-as user it is refused as the vendor would."""
+
+    client_id: str
+    client_secret: str
+    run_as_user: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """A checked seed file; records are still in the vendor's JSON."""
+
+    org_id: str
+    app: ConnectedApp
+    objects: Mapping[str, list[Mapping[str, Any]]] = field(default_factory=dict)
+    custom_fields: Mapping[str, list[Field]] = field(default_factory=dict)
+    multi_currency: bool = True
+    daily_api_limit: int = 100_000
+
+
+def read_seed(path: Path) -> Seed:
+    """Read and check a seed file. Raises SeedError with one sentence."""
+    try:
+        document = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise SeedError(f"the seed file {path} cannot be read: {error}") from error
+    return parse_seed(document)
+
+
+def parse_seed(document: Mapping[str, Any]) -> Seed:
+    """Check a parsed seed. Raises SeedError with one sentence."""
+    unknown = sorted(set(document) - RESERVED)
+    if unknown:
+        raise SeedError(f"the seed has keys this simulator does not know: {', '.join(unknown)}")
+    try:
+        auth = document["auth"]
+        return Seed(
+            org_id=document["org_id"],
+            app=ConnectedApp(auth["client_id"], auth["client_secret"], auth.get("run_as_user", True)),
+            objects=document.get("objects", {}),
+            custom_fields=_custom_fields(document.get("custom_fields", {})),
+            multi_currency=document.get("multi_currency", _speaks_of_currency(document.get("objects", {}))),
+            daily_api_limit=document.get("daily_api_limit", 100_000),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise SeedError(f"the seed misses or misspells {error}") from error
+
+
+def _custom_fields(document: Mapping[str, list[Mapping[str, Any]]]) -> Mapping[str, list[Field]]:
+    return {
+        name: [custom_field(line["name"], line["type"], line["label"], line.get("target")) for line in lines]
+        for name, lines in document.items()
+    }
+
+
+def _speaks_of_currency(objects: Mapping[str, list[Mapping[str, Any]]]) -> bool:
+    return bool(objects.get("CurrencyType")) or any(
+        "CurrencyIsoCode" in record for records in objects.values() for record in records
+    )

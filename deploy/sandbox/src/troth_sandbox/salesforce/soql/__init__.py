@@ -1,0 +1,6 @@
+"""The part of SOQL that a sync needs: tokens, tree, parser, binding to the schema, evaluation."""
+
+from troth_sandbox.salesforce.soql.evaluate import Result, run
+from troth_sandbox.salesforce.soql.parser import parse
+
+__all__ = ["Result", "parse", "run"]
