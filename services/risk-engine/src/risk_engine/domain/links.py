@@ -22,7 +22,7 @@ Resolve = Callable[[str], str | None]
 _KEY = re.compile(
     r"""(?<![\w-]) (?P<project>[A-Za-z][A-Za-z0-9_]+) - (?P<number>[1-9][0-9]{0,9})
         (?! \w | -\w | [.,]\d | @ )""",
-    re.VERBOSE | re.ASCII,
+    re.VERBOSE,
 )
 
 
