@@ -72,5 +72,13 @@ async def _pages(consumer: AIOKafkaConsumer, name: str) -> AsyncIterator[list[Co
 
 
 async def _partitions(consumer: AIOKafkaConsumer, name: str) -> set[int]:
-    topics = await consumer.topics()
-    return consumer.partitions_for_topic(name) or set() if name in topics else set()
+    """Partition numbers; none for a missing topic, which is never created by asking.
+
+    The client keeps metadata of assigned topics only, so one partition is assigned before all are known.
+    """
+    if name not in await consumer.topics():
+        return set()
+    first = TopicPartition(name, 0)
+    consumer.assign([first])
+    await consumer.end_offsets([first])
+    return consumer.partitions_for_topic(name) or set()
