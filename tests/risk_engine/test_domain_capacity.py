@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from risk_engine.domain.calendar import working_days
@@ -94,6 +94,7 @@ def test_no_capacity_is_never() -> None:
     assert np.isinf(finish_days(steady(0), np.array([[1.0]])))[0, 0]
 
 
+@settings(deadline=None)
 @given(st.floats(0.1, 3000), st.floats(0.5, 60))
 def test_finish_and_cumulative_capacity_agree(load: float, points: float) -> None:
     capacity = steady(points, until=MONDAY + timedelta(800))

@@ -7,7 +7,7 @@ from math import prod
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from risk_engine.domain.calendar import working_days
@@ -194,6 +194,7 @@ def single_deals(work: Work) -> tuple[list[OwedLeaf], dict[str, date]]:
     return items, {f"d{n}": MONDAY + timedelta(days) for n, (_, days) in enumerate(work)}
 
 
+@settings(deadline=None)
 @given(works, st.integers(2, 40))
 def test_earliest_due_date_first_is_as_good_as_any_order(work: Work, points: int) -> None:
     items, promised = single_deals(work)
@@ -218,6 +219,7 @@ def chances(items: Sequence[OwedLeaf], promised: Mapping[str, date], more: float
     return {due.date: due.probability for due in outlook.due}
 
 
+@settings(deadline=None)
 @given(works, st.floats(0, 30))
 def test_more_capacity_never_lowers_a_probability(work: Work, more: float) -> None:
     items, promised = single_deals(work)
@@ -225,6 +227,7 @@ def test_more_capacity_never_lowers_a_probability(work: Work, more: float) -> No
     assert all(after[day] >= before[day] for day in before)
 
 
+@settings(deadline=None)
 @given(works, st.integers(1, 20))
 def test_more_work_never_raises_a_probability(work: Work, points: int) -> None:
     items, promised = single_deals(work)
@@ -233,6 +236,7 @@ def test_more_work_never_raises_a_probability(work: Work, points: int) -> None:
     assert all(after[day] <= before[day] for day in before)
 
 
+@settings(deadline=None)
 @given(works, st.data())
 def test_the_order_of_the_input_does_not_matter(work: Work, data: st.DataObject) -> None:
     items, promised = single_deals(work)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from risk_engine.domain.links import candidate_keys, find_links
@@ -118,6 +118,7 @@ def test_g10_old_and_new_key_are_one_link_to_one_issue() -> None:
     assert after.confidence >= before.confidence
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([*sorted(ISSUES), "b7-214", "UTF-8", "and", "2022-02"]), max_size=12))
 def test_one_link_per_issue_in_any_order(words: list[str]) -> None:
     def links(text: str) -> tuple[Link, ...]:
