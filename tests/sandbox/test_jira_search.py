@@ -128,7 +128,7 @@ async def test_issues_that_stay_are_neither_lost_nor_repeated_while_others_chang
 ) -> None:
     seen, token = [], None
     for step in range(100):
-        more = {"nextPageToken": token} if token else {}
+        more: dict[str, str] = {"nextPageToken": token} if token else {}
         page = (
             await jira.get(SEARCH, params={"jql": f"{ALL} ORDER BY updated", "maxResults": 5, **more})
         ).json()
@@ -190,11 +190,12 @@ async def test_a_token_of_another_query_a_forged_or_an_old_one_is_refused(
     jira: httpx.AsyncClient, site: Site
 ) -> None:
     """Rule: tokens expire after seven days (platform OpenAPI, search/jql)."""
-    asked = {"jql": ALL, "maxResults": 5}
+    asked: Json = {"jql": ALL, "maxResults": 5}
     token = (await jira.get(SEARCH, params=asked)).json()["nextPageToken"]
 
     assert (await jira.get(SEARCH, params=asked | {"nextPageToken": token})).status_code == 200
-    for wrong in ({"nextPageToken": "abc"}, {"nextPageToken": token, "jql": "project = APA"}):
+    wrongs: list[Json] = [{"nextPageToken": "abc"}, {"nextPageToken": token, "jql": "project = APA"}]
+    for wrong in wrongs:
         assert (await jira.get(SEARCH, params=asked | wrong)).status_code == 400
     site.clock.advance(7 * DAY_MS + 1)
     assert (await jira.get(SEARCH, params=asked | {"nextPageToken": token})).status_code == 400
