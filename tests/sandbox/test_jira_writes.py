@@ -130,10 +130,12 @@ async def test_sub_tasks_follow_their_parent_without_history(
     """Recorded: a sub-task's field has the sprint, its history never mentions it."""
     made = await admin.post("/issues", json={"fields": subtask_of("10001")})
     key = made.json()["key"]
+    born = (await jira.get(f"/rest/api/2/issue/{key}")).json()["fields"]
     await items_of(admin, {sample.SPRINT_FIELD: 79})
     child = (await jira.get(f"/rest/api/2/issue/{key}", params={"expand": "changelog"})).json()
     parent = (await jira.get(ISSUE)).json()["fields"]
 
+    assert [sprint["id"] for sprint in born[sample.SPRINT_FIELD]] == [78]
     assert [sprint["id"] for sprint in child["fields"][sample.SPRINT_FIELD]] == [79]
     assert child["changelog"]["total"] == 0
     assert child["fields"]["parent"]["key"] == "APA-1"

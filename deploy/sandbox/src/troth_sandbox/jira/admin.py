@@ -195,8 +195,8 @@ async def set_switches(here: Here, request: Request) -> Response:
 
 @router.get("/journal")
 async def journal(here: Here) -> Response:
-    """Every request the API port got, with the status it was answered with."""
-    return answer(here.site.journal)
+    """The latest requests of the API port and the status each was answered with."""
+    return answer(list(here.site.journal))
 
 
 @router.get("/write-log")

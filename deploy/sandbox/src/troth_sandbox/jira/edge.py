@@ -66,7 +66,6 @@ class Edge:
 
     def _headers(self) -> list[tuple[bytes, bytes]]:
         now = moment(self._site.clock.now())
-        self._requests += 1
         return [
             (b"date", format_datetime(now, usegmt=True).encode()),
             (b"server", b"AtlassianEdge"),
@@ -75,8 +74,9 @@ class Edge:
         ]
 
     def _journal(self, method: str, target: str, act: Act | None) -> Json:
+        self._requests += 1
         entry: Json = {
-            "seq": len(self._site.journal) + 1,
+            "seq": self._requests,
             "at": self._site.clock.now(),
             "method": method,
             "path": target,

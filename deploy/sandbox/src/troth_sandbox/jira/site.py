@@ -1,6 +1,7 @@
 """One running site: its store, index, clock and switches, and the due work that the passing of time brings."""
 
 import heapq
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,6 +15,8 @@ from troth_sandbox.jira.matching import Reading
 from troth_sandbox.jira.records import Issue, Json
 from troth_sandbox.jira.render import Renderer
 from troth_sandbox.jira.store import Store
+
+_JOURNAL_LENGTH = 50_000
 
 
 class Switches(msgspec.Struct, forbid_unknown_fields=True):
@@ -51,7 +54,7 @@ class Site:
         self.switches = Switches()
         self.write_log = WriteLog()
         self.faults = FaultPlan()
-        self.journal: list[Json] = []
+        self.journal: deque[Json] = deque(maxlen=_JOURNAL_LENGTH)
         self.search_lag_ms = 0
         self.index = SearchIndex(store.visible)
         self.index.load(store.issues())

@@ -53,7 +53,7 @@ def create_issue(site: Site, actor: str | None, fields: Json, now: int) -> Issue
         {name: value for name, value in fields.items() if name not in {"project", "issuetype", "creator"}}
     )
     site.next_issue_id += 1
-    issue = _keep(site, msgspec.structs.replace(editor.issue, updated=now), now)
+    issue = _keep(site, _with_parents_sprints(site, editor.issue), now)
     site.write_log.add("issue_created", now, issueId=issue.id, key=issue.key)
     return issue
 
@@ -183,11 +183,19 @@ def _finish(site: Site, editor: Editor, actor: str | None, now: int, *, touch: b
     return stored
 
 
+def _with_parents_sprints(site: Site, issue: Issue) -> Issue:
+    parent = site.store.find(issue.parent_id) if issue.parent_id is not None else None
+    if parent is None or not site.store.is_subtask(issue):
+        return issue
+    return msgspec.structs.replace(issue, sprint_ids=parent.sprint_ids)
+
+
 def _follow(site: Site, parent: Issue, now: int) -> None:
     """Sub-tasks take over their parent's sprints silently; that `updated` stays is unverified."""
     for child in site.store.children(parent.id):
         if site.store.is_subtask(child) and child.sprint_ids != parent.sprint_ids:
             _keep(site, msgspec.structs.replace(child, sprint_ids=parent.sprint_ids), now)
+            site.write_log.add("issue_followed", now, issueId=child.id, sprintIds=parent.sprint_ids)
 
 
 def _keep(site: Site, issue: Issue, now: int) -> Issue:
