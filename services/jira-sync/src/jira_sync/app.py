@@ -6,6 +6,7 @@ import contextlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import timedelta
+from functools import partial
 
 from jira_sync.cloud import CloudReader
 from jira_sync.metrics import SyncMetrics
@@ -17,6 +18,7 @@ from troth_chassis.clock import Clock
 from troth_chassis.http import LONGEST_ASKED_WAIT, HttpClient, RequestBudget
 from troth_chassis.publisher import Publisher
 from troth_chassis.service import Beat, Chassis, Loop
+from troth_chassis.topic_reader import read_topic
 from troth_chassis.topics_admin import ensure_topics
 from troth_chassis.writer import ScopeWriter
 from troth_contracts.topics import dead_letter_topic
@@ -40,6 +42,7 @@ async def build(chassis: Chassis[JiraSettings]) -> AsyncIterator[Sequence[Loop]]
             plan_of(settings),
             reader,
             publication,
+            partial(read_topic, settings.kafka_bootstrap_servers),
             clock=chassis.clock,
             health=chassis.health,
             metrics=metrics,
@@ -81,7 +84,6 @@ def plan_of(settings: JiraSettings) -> PollPlan:
     """The poll as configured."""
     return PollPlan(
         site_id=settings.site_id,
-        bootstrap=settings.kafka_bootstrap_servers,
         projects=settings.jira_projects,
         poll_seconds=settings.jira_poll_seconds,
         structure_seconds=settings.jira_structure_seconds,

@@ -32,7 +32,7 @@ from jira_sync.planning import Planning
 from jira_sync.progress import Progress
 from jira_sync.publication import Publication
 from jira_sync.reader import JiraReader
-from jira_sync.restore import read_watermark, restore_memory
+from jira_sync.restore import ReadBack, read_watermark, restore_memory
 from jira_sync.scan import RawIssue, issue_pages, issue_query, milliseconds, tell_issue
 from troth_chassis.clock import Clock
 from troth_chassis.dead_letters import LetterLimit
@@ -49,7 +49,6 @@ class PollPlan:
     """What to read, how often, and how far back each time."""
 
     site_id: str
-    bootstrap: str
     projects: tuple[str, ...]
     poll_seconds: float
     structure_seconds: float
@@ -65,6 +64,7 @@ class Poller:
         plan: PollPlan,
         reader: JiraReader,
         publication: Publication,
+        read_back: ReadBack,
         *,
         clock: Clock,
         health: Health,
@@ -74,6 +74,7 @@ class Poller:
         self._plan = plan
         self._reader = reader
         self._publication = publication
+        self._read_back = read_back
         self._clock = clock
         self._health = health
         self._metrics = metrics
@@ -119,13 +120,13 @@ class Poller:
         """Reads the published topics back. StateLostError when there is data and no watermark."""
         plan = self._plan
         await self._publication.load()
-        self._watermark = await read_watermark(plan.bootstrap, plan.site_id)
+        self._watermark = await read_watermark(self._read_back, plan.site_id)
         if self._watermark is None and self._publication.has_issues() and not plan.rebuild:
             raise StateLostError(
                 f"{ISSUES.name} holds issues of {plan.site_id} but {JIRA_STATE.name} has no watermark for it:"
                 " restore that topic, or start once with --rebuild to read everything again"
             )
-        self._memory = await restore_memory(plan.bootstrap, plan.site_id)
+        self._memory = await restore_memory(self._read_back, plan.site_id)
         self._planning = Planning()
         self._dirty = set(self._memory.published)
         self._log.info("read back", issues=len(self._memory), sprints=len(self._memory.published))

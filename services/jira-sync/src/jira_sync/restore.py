@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import Protocol
 
 from jira_sync.memory import PLANNING_FIELDS, PlanningMemory
-from troth_chassis.topic_reader import read_topic
 from troth_contracts.codec import decode
 from troth_contracts.errors import UndecodableRecord
 from troth_contracts.jira import Issue, IssueEvent, Sprint
@@ -15,31 +15,43 @@ from troth_contracts.topics import ISSUE_EVENTS, ISSUES, JIRA_STATE, SPRINTS, To
 from troth_contracts.values import Contract
 
 
-async def restore_memory(bootstrap: str, site_id: str) -> PlanningMemory:
+class Record(Protocol):
+    """A record as it lies in a topic."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: Iterable[tuple[str, bytes]]
+
+
+ReadBack = Callable[[Topic], AsyncIterator[Sequence[Record]]]
+"""Reads a topic from its beginning to its present end."""
+
+
+async def restore_memory(read: ReadBack, site_id: str) -> PlanningMemory:
     """The memory as it was when the last transaction was committed. Other sites' records are left alone."""
     events: defaultdict[str, dict[str, IssueEvent]] = defaultdict(dict)
-    async for _, body in _bodies(bootstrap, ISSUE_EVENTS):
+    async for _, body in _bodies(read, ISSUE_EVENTS):
         if isinstance(body, IssueEvent) and body.site_id == site_id and body.field in PLANNING_FIELDS:
             events[body.issue_id][body.event_id] = body
     memory = PlanningMemory()
-    for issue in (await _latest(bootstrap, ISSUES)).values():
+    for issue in (await _latest(read, ISSUES)).values():
         if isinstance(issue, Issue) and issue.site_id == site_id:
             memory.note(issue, events.get(issue.id, {}).values())
-    for sprint in (await _latest(bootstrap, SPRINTS)).values():
+    for sprint in (await _latest(read, SPRINTS)).values():
         if isinstance(sprint, Sprint) and sprint.site_id == site_id:
             memory.published[sprint.id] = sprint
     return memory
 
 
-async def read_watermark(bootstrap: str, stream: str) -> Watermark | None:
+async def read_watermark(read: ReadBack, stream: str) -> Watermark | None:
     """The stream's last committed watermark; None when it has none."""
-    found = (await _latest(bootstrap, JIRA_STATE)).get(stream)
+    found = (await _latest(read, JIRA_STATE)).get(stream)
     return found if isinstance(found, Watermark) else None
 
 
-async def _latest(bootstrap: str, topic: Topic) -> dict[str, Contract]:
+async def _latest(read: ReadBack, topic: Topic) -> dict[str, Contract]:
     latest: dict[str, Contract] = {}
-    async for key, body in _bodies(bootstrap, topic):
+    async for key, body in _bodies(read, topic):
         if body is None:
             latest.pop(key, None)
         else:
@@ -47,9 +59,9 @@ async def _latest(bootstrap: str, topic: Topic) -> dict[str, Contract]:
     return latest
 
 
-async def _bodies(bootstrap: str, topic: Topic) -> AsyncIterator[tuple[str, Contract | None]]:
+async def _bodies(read: ReadBack, topic: Topic) -> AsyncIterator[tuple[str, Contract | None]]:
     """Decoded records in order; a record somebody else broke never stops the writer."""
-    async for page in read_topic(bootstrap, topic):
+    async for page in read(topic):
         for record in page:
             try:
                 decoded = decode(topic.name, record.key, record.value, record.headers)
