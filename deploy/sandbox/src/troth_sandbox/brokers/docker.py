@@ -1,7 +1,9 @@
 """Apache Kafka in a container, where a Docker engine answers and Maven or Java is missing."""
 
 import importlib
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
 from typing import Protocol, Self
 
 from troth_sandbox.brokers.broker import Broker, BrokerKind
@@ -27,6 +29,7 @@ class Container(Protocol):
 
 
 def start_in_docker(
+    environ: Mapping[str, str],
     *,
     say: Callable[[str], None] = print,
     container: Callable[[str], Container] | None = None,
@@ -37,7 +40,7 @@ def start_in_docker(
 
     Raises BrokerUnavailableError without an engine, BrokerStartError when the container does not answer.
     """
-    create = container or _engine()
+    create = container or _engine(environ)
     version = pinned_version()
     (port,) = free_ports(1)
     say(f"starting {IMAGE}:{version} in Docker")
@@ -56,20 +59,18 @@ def start_in_docker(
     return Broker(bootstrap, BrokerKind.DOCKER, version, "transactional", stop=prepared.stop)
 
 
-def _engine() -> Callable[[str], Container]:
+def _engine(environ: Mapping[str, str]) -> Callable[[str], Container]:
     """Return testcontainers' container class after an engine answered."""
-    try:
-        client = importlib.import_module("docker").from_env(timeout=3)
-        client.ping()
-        client.close()
-        create: Callable[[str], Container] = importlib.import_module(
-            "testcontainers.core.container"
-        ).DockerContainer
-    except ImportError as error:
-        raise BrokerUnavailableError(f"testcontainers is not installed ({error}).") from error
-    except Exception as error:
-        # See above: no engine shows itself in many types.
-        raise BrokerUnavailableError("no Docker engine answers.") from error
+    # Asked in a process of its own: the client leaks its socket when nobody answers.
+    ask = [sys.executable, "-c", "import docker, testcontainers; docker.from_env(timeout=3).ping()"]
+    told = subprocess.run(ask, env=dict(environ), capture_output=True, text=True, timeout=30, check=False)
+    if "ModuleNotFoundError" in told.stderr:
+        raise BrokerUnavailableError("testcontainers is not installed.")
+    if told.returncode != 0:
+        raise BrokerUnavailableError("no Docker engine answers.")
+    create: Callable[[str], Container] = importlib.import_module(
+        "testcontainers.core.container"
+    ).DockerContainer
     return create
 
 

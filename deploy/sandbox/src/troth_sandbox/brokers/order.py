@@ -25,23 +25,26 @@ def open_broker(
     """Start, or find, the best broker this machine allows; `say` hears one sentence per fallback.
 
     Raises BrokerStartError when KAFKA_BOOTSTRAP_SERVERS is set and silent (an explicit wish is never replaced),
-    BrokerUnavailableError with all reasons when no kind works.
+    or when a kind that should work did not start and none below it works; BrokerUnavailableError when nothing here
+    can run a broker.
     """
     if bootstrap := environ.get("KAFKA_BOOTSTRAP_SERVERS"):
         return _given(bootstrap)
     run_dir.mkdir(parents=True, exist_ok=True)
     fallbacks: list[str] = []
+    verdict: type[BrokerError] = BrokerUnavailableError
     for kind in kinds:
         if kind is BrokerKind.GIVEN:
             continue
         try:
             broker = _OPENERS[kind](environ, run_dir, say)
         except BrokerError as error:
+            verdict = BrokerStartError if isinstance(error, BrokerStartError) else verdict
             fallbacks.append(_sentence(kind, error))
             say(fallbacks[-1])
         else:
             return replace(broker, fallbacks=tuple(fallbacks))
-    raise BrokerUnavailableError("No Kafka broker can run here: " + " ".join(fallbacks))
+    raise verdict("No Kafka broker can run here: " + " ".join(fallbacks))
 
 
 def _given(bootstrap: str) -> Broker:
@@ -56,8 +59,8 @@ def _apache(environ: Mapping[str, str], run_dir: Path, say: Say) -> Broker:
     return Broker(kafka.bootstrap, BrokerKind.KAFKA, kafka.version, "transactional", stop=kafka.stop)
 
 
-def _docker(_environ: Mapping[str, str], _run_dir: Path, say: Say) -> Broker:
-    return start_in_docker(say=say)
+def _docker(environ: Mapping[str, str], _run_dir: Path, say: Say) -> Broker:
+    return start_in_docker(environ, say=say)
 
 
 def _wheel(environ: Mapping[str, str], run_dir: Path, _say: Say) -> Broker:
