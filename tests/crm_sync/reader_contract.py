@@ -16,12 +16,12 @@ from crm_sync.paging import rows
 from crm_sync.salesforce import SalesforceReader
 from crm_sync.soql import Condition, Query
 
-DEALS = 450
+DEALS = 2_100
 PAGE_HINT = 200
 
 
 class OrgUnderTest(Protocol):
-    """An org with 450 opportunities, the means to change it, and a reader on it."""
+    """An org with more opportunities than fit into one page, the means to change it, and a reader on it."""
 
     reader: SalesforceReader
     put: Callable[..., Awaitable[str]]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import msgspec
 import pytest
 from tests.crm_sync.conftest import Stage
-from tests.crm_sync.fakes import ORG_ID, Fault, kafka_down, once, record_id
+from tests.crm_sync.fakes import ORG_ID, START, Fault, kafka_down, once, record_id
 
 from crm_sync.errors import AccessRefused, BudgetExhausted, SalesforceUnavailable, SchemaChanged, StateLost
 from crm_sync.watermarks import BACKFILL
 from troth_chassis.errors import TransientError
-from troth_contracts.codec import read_version
-from troth_contracts.crm import Product
-from troth_contracts.sync import SyncStatus
+from troth_contracts.codec import encode_state, read_version
+from troth_contracts.crm import Deal, Product
+from troth_contracts.sync import SyncStatus, Watermark
 from troth_contracts.topics import BY_NAME, CRM_STATE, OPPORTUNITIES, REFERENCE, SYNC_STATUS
 
 LETTERS = BY_NAME["crm-sync.dead-letters"]
@@ -353,6 +355,32 @@ async def test_watermark_is_in_the_same_commit_as_the_last_data(stage: Stage) ->
     streams = [record.key.split(":")[1] for record in stage.bus.of(CRM_STATE)]
     assert streams[0] == "changes"
     assert BACKFILL in streams
+
+
+async def test_another_org_on_the_same_topics_changes_nothing(stage: Stage) -> None:
+    other = "00D000000000002AAA"
+    later = Watermark(
+        service="crm-sync",
+        stream=f"{other}:changes",
+        position=START + timedelta(days=9),
+        backfill_complete=True,
+    )
+    deal = Deal(org_id=other, id=record_id("Opportunity", 9), name="foreign")
+    version = int(later.position.timestamp() * 1000)
+    stage.bus.log = [
+        encode_state(CRM_STATE, later.key, later, version=version, source="other"),
+        encode_state(OPPORTUNITIES, deal.key, deal, version=version, source="other"),
+    ]
+    own = stage.org.deal("own")
+
+    await stage.poll()
+
+    assert stage.deals()[own].name == "own"
+    assert stage.deals()[deal.id].name == "foreign"
+    assert _statuses(stage)[-1].records == 1
+    fresh_at = _statuses(stage)[-1].fresh_at
+    assert fresh_at is not None
+    assert fresh_at < later.position
 
 
 class _Stopped(Exception):

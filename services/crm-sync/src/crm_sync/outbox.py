@@ -141,8 +141,9 @@ class Outbox:
         )
 
     def live_deals(self) -> int:
-        """Deals published and not deleted."""
-        return len(self._publisher.keys(OPPORTUNITIES))
+        """Deals of this org that are published and not deleted."""
+        prefix = f"{self.org.id}:"
+        return sum(key.startswith(prefix) for key in self._publisher.keys(OPPORTUNITIES))
 
     def last_time(self) -> datetime:
         """A server time for what happens without an answer of the server."""

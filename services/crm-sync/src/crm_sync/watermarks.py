@@ -31,8 +31,10 @@ class Watermarks:
             self._read(record)
 
     def _read(self, record: InRecord) -> None:
+        if not record.key.startswith(f"{self._org_id}:"):
+            return
         self._version = max(self._version, record.version)
-        if isinstance(record.body, Watermark) and record.key.startswith(f"{self._org_id}:"):
+        if isinstance(record.body, Watermark):
             self._known[record.key] = record.body
 
     @property
