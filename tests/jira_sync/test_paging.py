@@ -93,8 +93,7 @@ async def test_reading_ahead_keeps_order_and_hands_on_the_error_in_its_place() -
         yield 2
         raise ScanFailedError("broken")
 
-    seen = []
+    ahead = read_ahead(source())
+    assert [await anext(ahead), await anext(ahead)] == [1, 2]
     with pytest.raises(ScanFailedError):
-        async for number in read_ahead(source()):
-            seen.append(number)  # noqa: PERF401
-    assert seen == [1, 2]
+        await anext(ahead)

@@ -18,9 +18,20 @@ from troth_contracts.values import Contract
 class Record(Protocol):
     """A record as it lies in a topic."""
 
-    key: bytes | None
-    value: bytes | None
-    headers: Iterable[tuple[str, bytes]]
+    @property
+    def key(self) -> bytes | None:
+        """Raw key."""
+        ...
+
+    @property
+    def value(self) -> bytes | None:
+        """Raw value; None is a tombstone."""
+        ...
+
+    @property
+    def headers(self) -> Iterable[tuple[str, bytes]]:
+        """CloudEvents attributes."""
+        ...
 
 
 ReadBack = Callable[[Topic], AsyncIterator[Sequence[Record]]]

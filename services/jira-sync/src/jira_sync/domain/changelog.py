@@ -85,6 +85,8 @@ def _kind(item: Json, fields: SiteFields) -> str | None:
         return _BY_NAME.get(str(item.get("field", "")).lower())
     if field_id == fields.sprint:
         return "sprint"
+    if field_id == fields.epic:
+        return "parent"
     if field_id in fields.estimates:
         return "estimate"
     return _BY_FIELD_ID.get(str(field_id))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from jira_sync.parse import Json, optional_part
 
 SPRINT_TYPE = "com.pyxis.greenhopper.jira:gh-sprint"
+EPIC_TYPE = "com.pyxis.greenhopper.jira:gh-epic-link"
 RANK_TYPE = "com.pyxis.greenhopper.jira:gh-lexo-rank"
 TEAM_POINTS_TYPE = "com.pyxis.greenhopper.jira:jsw-story-points"
 _POINT_NAMES = ("story points", "story point estimate")
@@ -36,6 +37,8 @@ class SiteFields:
 
     sprint: str | None = None
     rank: str | None = None
+    epic: str | None = None
+    """The old parent field: only changelogs still speak of it."""
     estimates: tuple[str, ...] = ()
     by_project: Mapping[str, str] = field(default_factory=dict)
     """Estimate field by project id, from the configuration of the project's boards."""
@@ -57,6 +60,7 @@ def discover(fields: Sequence[Json]) -> SiteFields:
     return SiteFields(
         sprint=next(iter(_of_type(fields, SPRINT_TYPE)), None),
         rank=next(iter(_of_type(fields, RANK_TYPE)), None),
+        epic=next(iter(_of_type(fields, EPIC_TYPE)), None),
         estimates=tuple(dict.fromkeys(candidates)),
     )
 
@@ -69,7 +73,7 @@ def with_boards(found: SiteFields, estimates: Iterable[tuple[Sequence[str], str]
         extra.append(field_id)
         for project_id in project_ids:
             by_project.setdefault(project_id, field_id)
-    return SiteFields(found.sprint, found.rank, tuple(dict.fromkeys((*found.estimates, *extra))), by_project)
+    return replace(found, estimates=tuple(dict.fromkeys((*found.estimates, *extra))), by_project=by_project)
 
 
 def _of_type(fields: Sequence[Json], custom: str) -> list[str]:
