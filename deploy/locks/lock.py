@@ -26,7 +26,8 @@ def requirements(members: tuple[str, ...]) -> list[str]:
 def lock(name: str, lines: list[str]) -> None:
     """Writes ``<name>.txt``."""
     command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--generate-hashes", "--no-header"]
-    options = ["--no-emit-index-url", "--no-emit-find-links", "--no-annotate", "--universal", "--python-version", "3.11"]
+    quiet = ["--no-emit-index-url", "--no-emit-find-links", "--no-annotate"]
+    options = [*quiet, "--universal", "--python-version", "3.11"]
     target = str(LOCKS / f"{name}.txt")
     subprocess.run([*command, *options, "-o", target, "-"], input="\n".join(lines), text=True, check=True)
 
@@ -36,7 +37,9 @@ def main() -> None:
     for name in DEPLOYABLES:
         lock(name, requirements((*SHARED, f"services/{name}")))
     development = (LOCKS / "development.in").read_text(encoding="utf-8").split("\n")
-    lock("development", [*requirements(EVERYTHING), *(line for line in development if line and line[0] != "#")])
+    lock(
+        "development", [*requirements(EVERYTHING), *(line for line in development if line and line[0] != "#")]
+    )
 
 
 if __name__ == "__main__":
