@@ -1,4 +1,4 @@
-"""``python -m jira_sync``."""
+"""``python -m jira_sync`` is ``jira-sync``."""
 
 from jira_sync.cli import main
 
