@@ -29,7 +29,6 @@ TRAITS = [
     "updateable",
 ]
 ALWAYS = frozenset({"queryable", "retrieveable"})
-DETAIL_TRAITS = ("compactLayoutable", "searchLayoutable")
 SOAP_TYPES = {
     "boolean": "xsd:boolean",
     "int": "xsd:int",
@@ -39,8 +38,15 @@ SOAP_TYPES = {
     "percent": "xsd:double",
     "double": "xsd:double",
 }
-UNPERMISSIONED = frozenset({"Name", "CloseDate", "StageName", "OwnerId", "ForecastCategory"})
-FILTERED_LOOKUPS = frozenset({"OwnerId", "CreatedById", "LastModifiedById", "ContactId"})
+UNPERMISSIONED = frozenset(
+    {"Name", "CloseDate", "StageName", "OwnerId", "ForecastCategoryName", "Pricebook2Id", "ContactId"}
+    | {"Role", "IsPrimary"}
+)
+"""Updateable fields without field-level security, as recorded; others of that kind are not known to us."""
+PERMISSIONED = frozenset({"ExpectedRevenue"})
+UNFILTERED_LOOKUPS = frozenset(
+    {"OwnerId", "CreatedById", "LastModifiedById", "ContactId", "OpportunityId", "MasterRecordId"}
+)
 
 
 def summary(kind: ObjectType, prefix: str) -> dict[str, Any]:
@@ -61,7 +67,8 @@ def summary(kind: ObjectType, prefix: str) -> dict[str, Any]:
 def description(org: Org, kind: ObjectType, prefix: str) -> dict[str, Any]:
     """The whole describe of an object."""
     return summary(kind, prefix) | {
-        **dict.fromkeys(DETAIL_TRAITS, "layoutable" in kind.traits),
+        "compactLayoutable": "layoutable" in kind.traits,
+        "searchLayoutable": "searchable" in kind.traits,
         **dict.fromkeys(
             (
                 "defaultImplementation",
@@ -132,14 +139,14 @@ def _field(org: Org, field: Field) -> dict[str, Any]:
         "name": field.name,
         "nameField": field.name == "Name",
         "nillable": "N" in flags,
-        "permissionable": "U" in flags and field.name not in UNPERMISSIONED,
+        "permissionable": field.name in PERMISSIONED or ("U" in flags and field.name not in UNPERMISSIONED),
         "picklistValues": [_choice(choice) for choice in _choices(org, field)],
         "precision": field.precision,
         "referenceTo": [field.target] if field.target else [],
         "relationshipName": field.relationship,
         "restrictedPicklist": field.restricted,
         "scale": field.scale,
-        "searchPrefilterable": field.type == "reference" and field.name not in FILTERED_LOOKUPS,
+        "searchPrefilterable": field.type == "reference" and field.name not in UNFILTERED_LOOKUPS,
         "soapType": SOAP_TYPES.get(field.type, "tns:ID" if field.type in ID_TYPES else "xsd:string"),
         "sortable": field.sortable,
         "type": field.type,

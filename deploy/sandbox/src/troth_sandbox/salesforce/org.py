@@ -15,6 +15,7 @@ from troth_sandbox.salesforce.table import Table
 from troth_sandbox.salesforce.values import Row, Scalar, normal_row
 
 SYSTEM_FIELDS = frozenset({"SystemModstamp", "LastModifiedDate"})
+STAGE_OWNED = frozenset({"IsClosed", "IsWon"})
 NO_RECYCLE_BIN = frozenset({"OpportunityTeamMember"})
 """Direct deletes of these bypass the recycle bin, so only the deleted log knows them [otm]."""
 
@@ -110,10 +111,14 @@ class Org:
 
     def _define_stage(self, row: Row) -> None:
         """Editing a stage changes the meaning of its opportunities and moves none of their stamps."""
-        for name in ("MasterLabel", "ApiName"):
-            self._stages[str(row[name])] = row
+        names = {str(row["MasterLabel"]), str(row["ApiName"])}
+        self._stages.update(dict.fromkeys(names, row))
         for deal in list(self._tables["Opportunity"]):
-            if deal["StageName"] in {row["MasterLabel"], row["ApiName"]}:
+            if deal["StageName"] in names:
+                given = self._given["Opportunity"][str(deal["Id"])]
+                self._given["Opportunity"][str(deal["Id"])] = {
+                    name: value for name, value in given.items() if name not in STAGE_OWNED
+                }
                 self._refresh(str(deal["Id"]))
 
     def _refresh(self, deal_id: str) -> None:

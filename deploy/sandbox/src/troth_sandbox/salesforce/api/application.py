@@ -4,6 +4,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from troth_sandbox.salesforce.api.calls import answer
+from troth_sandbox.salesforce.api.composite import composite_routes
 from troth_sandbox.salesforce.api.discovery import discovery_routes
 from troth_sandbox.salesforce.api.oauth import oauth_routes
 from troth_sandbox.salesforce.api.query import query_routes
@@ -17,7 +18,14 @@ def build_api(site: Site) -> FastAPI:
     """The application over one site; it serves no documentation pages of its own."""
     app = FastAPI(openapi_url=None, redirect_slashes=False)
     app.state.site = site
-    for routes in (oauth_routes, discovery_routes, replication_routes, query_routes, record_routes):
+    for routes in (
+        oauth_routes,
+        discovery_routes,
+        composite_routes,
+        replication_routes,
+        query_routes,
+        record_routes,
+    ):
         app.include_router(routes())
     app.add_exception_handler(SalesforceError, _refused)
     app.add_exception_handler(HTTPException, _not_routed)

@@ -12,6 +12,8 @@ from troth_sandbox.salesforce.simulation import Site
 
 VERSIONS = range(31, 68)
 """REST 21 to 30 are retired; v67 is Summer '26, the newest that is not a preview."""
+COMPOSITE = "troth_sandbox.composite"
+"""Marks the scope of a subrequest."""
 _VERSION = re.compile(r"v(\d+)\.0")
 _BEARER = re.compile(r"(?:Bearer|OAuth) (\S+)", re.IGNORECASE)
 
@@ -36,7 +38,8 @@ def session(request: Request, site: Annotated[Site, Depends(simulated)]) -> str:
     if match is None or not site.sessions.touch(match.group(1)):
         # What a request without any token is told is not documented (U).
         raise api_error("session_expired")
-    allowed = site.usage.count()
+    # A composite is one call, however many subrequests it carries.
+    allowed = COMPOSITE in request.scope or site.usage.count()
     request.scope["usage"] = site.usage.header()
     if not allowed:
         raise api_error("daily_limit")

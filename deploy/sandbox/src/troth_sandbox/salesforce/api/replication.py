@@ -60,7 +60,7 @@ def _window(request: Request, site: Site, reach: timedelta) -> tuple[str, str]:
     """
     now = site.clock.now()
     start, asked = _moment(request, "start"), _moment(request, "end")
-    if start >= asked - SHORTEST and minute(asked) - minute(start) < SHORTEST:
+    if minute(asked) - minute(start) < SHORTEST:
         raise _refuse("startDate must be at least one minute before endDate")
     if start < now - reach:
         raise _refuse(f"startDate before {stamp(minute(now - reach))} is not available")

@@ -1,0 +1,209 @@
+"""The simulator as a process: unmodified simple-salesforce over TLS, and its controls."""
+
+import re
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import requests
+from simple_salesforce.api import Salesforce
+from simple_salesforce.exceptions import SalesforceExpiredSession, SalesforceMalformedRequest
+
+from troth_sandbox.salesforce.ids import long_id
+
+ROWS = 4_321
+VERSION = "66.0"
+Client = Any
+"""simple-salesforce's own annotations are too loose to check a call of an object by name."""
+MODULE: list[str | Path] = [sys.executable, "-m", "troth_sandbox.salesforce"]
+
+
+def deal_id(number: int) -> str:
+    return long_id(f"006Deal{number:08d}")
+
+
+def seed() -> dict[str, Any]:
+    deals = [
+        {
+            "Id": deal_id(number),
+            "Name": f"Deal {number}",
+            "StageName": "Prospecting",
+            "Amount": number,
+            "IsDeleted": number % 10 == 0,
+        }
+        for number in range(ROWS)
+    ]
+    return {
+        "org_id": "00D000000000001EAA",
+        "objects": {"Opportunity": deals},
+        "auth": {"client_id": "id", "client_secret": "secret"},
+    }
+
+
+@dataclass(frozen=True)
+class Running:
+    """A simulator process and how to reach it."""
+
+    url: str
+    admin: httpx.Client
+    trust: Path
+
+    def token(self) -> str:
+        context = ssl.create_default_context(cafile=str(self.trust))
+        form = {"grant_type": "client_credentials", "client_id": "id", "client_secret": "secret"}
+        answer = httpx.post(f"{self.url}/services/oauth2/token", data=form, verify=context).json()
+        assert answer["instance_url"] == self.url
+        return str(answer["access_token"])
+
+    def connect(self) -> Salesforce:
+        session = requests.Session()
+        session.verify = str(self.trust)
+        # Otherwise REQUESTS_CA_BUNDLE of the surrounding machine wins over `verify`.
+        session.trust_env = False
+        return Salesforce(session_id=self.token(), instance_url=self.url, session=session, version=VERSION)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    place = tmp_path_factory.mktemp("salesforce")
+    (place / "seed.json").write_bytes(httpx.Response(200, json=seed()).content)
+    command: list[str | Path] = [
+        *MODULE,
+        "--port",
+        "0",
+        "--admin-port",
+        "0",
+        "--seed",
+        place / "seed.json",
+        "--tls-dir",
+        place,
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            ready = re.fullmatch(r"ready api=(\d+) admin=(\d+)\n", line)
+            assert ready is not None, line
+            with httpx.Client(base_url=f"http://127.0.0.1:{ready.group(2)}") as admin:
+                yield Running(f"https://127.0.0.1:{ready.group(1)}", admin, place / "ca.pem")
+        finally:
+            process.terminate()
+            assert process.wait(10) == 0
+
+
+@pytest.fixture
+def salesforce(running: Running) -> Iterator[Client]:
+    client = running.connect()
+    yield client
+    client.session.close()
+    running.admin.delete("/admin/faults")
+
+
+def test_every_row_comes_over_pages(salesforce: Client) -> None:
+    everything = list(salesforce.query_all_iter("SELECT Id, Name FROM Opportunity", include_deleted=True))
+    assert len({record["Id"] for record in everything}) == ROWS
+    visible = list(salesforce.query_all_iter("SELECT Id FROM Opportunity ORDER BY SystemModstamp, Id"))
+    assert len(visible) == ROWS - 433
+
+
+def test_numbers_come_as_numbers(salesforce: Client) -> None:
+    page = salesforce.query("SELECT Amount, IsWon, CloseDate FROM Opportunity WHERE Name = 'Deal 7'")
+    (record,) = page["records"]
+    assert (record["Amount"], record["IsWon"], record["CloseDate"]) == (7.0, False, None)
+
+
+def test_describe_get_and_limits_work(salesforce: Client) -> None:
+    fields = {field["name"] for field in salesforce.Opportunity.describe()["fields"]}
+    assert {"StageName", "ForecastCategory", "SystemModstamp"} <= fields
+    assert salesforce.Opportunity.get(deal_id(1))["Name"] == "Deal 1"
+    assert {"Opportunity", "User"} <= {each["name"] for each in salesforce.describe()["sobjects"]}
+    assert salesforce.limits()["DailyApiRequests"]["Max"] == 100_000
+    assert salesforce.api_usage["api-usage"].total == 100_000
+
+
+def test_updated_and_deleted_work(running: Running, salesforce: Client) -> None:
+    running.admin.post("/admin/records/Opportunity", json={"Id": deal_id(11), "NextStep": "Call"})
+    running.admin.delete(f"/admin/records/Opportunity/{deal_id(12)}", params={"hard": True})
+    moved = running.admin.post("/admin/clock", json={"advance_seconds": 120}).json()
+    now = datetime.fromisoformat(moved["now"])
+    window = (now - timedelta(hours=1), now)
+    assert deal_id(11) in salesforce.Opportunity.updated(*window)["ids"]
+    gone = {each["id"] for each in salesforce.Opportunity.deleted(*window)["deletedRecords"]}
+    assert deal_id(12) in gone
+
+
+def test_an_expired_session_is_the_vendors_401(running: Running, salesforce: Client) -> None:
+    assert running.admin.post("/admin/sessions/expire").json()["expired"] >= 1
+    with pytest.raises(SalesforceExpiredSession) as caught:
+        salesforce.query("SELECT Id FROM User")
+    assert caught.value.content == [
+        {"message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID"}
+    ]
+
+
+def test_a_refused_query_is_the_vendors_400(salesforce: Client) -> None:
+    with pytest.raises(SalesforceMalformedRequest) as caught:
+        salesforce.query("SELECT Foo FROM Opportunity")
+    content: Any = caught.value.content
+    assert content[0]["errorCode"] == "INVALID_FIELD"
+
+
+@pytest.mark.parametrize("act", [{"reset": True}, {"reset": True, "truncate": True}])
+def test_a_fault_can_break_the_connection(running: Running, salesforce: Client, act: dict[str, bool]) -> None:
+    running.admin.post("/admin/faults", json=[{"match": {"path": "/query"}, "act": act}])
+    with pytest.raises(requests.exceptions.RequestException):
+        salesforce.query("SELECT Id FROM Opportunity")
+    assert salesforce.query("SELECT COUNT() FROM User")["totalSize"] == 0
+
+
+def test_a_fault_can_make_a_request_slow(running: Running, salesforce: Client) -> None:
+    running.admin.post("/admin/faults", json=[{"match": {"path": "/limits"}, "act": {"delay": 0.2}}])
+    started = datetime.now(UTC)
+    salesforce.limits()
+    assert datetime.now(UTC) - started >= timedelta(seconds=0.2)
+
+
+def test_the_controls_write_delete_restore_and_tell_the_truth(running: Running) -> None:
+    admin = running.admin
+    new = admin.post("/admin/records/Opportunity", json={"Name": "New", "StageName": "Closed Won"}).json()
+    assert (new["IsWon"], new["ForecastCategory"]) == (True, "Closed")
+    late = admin.post(
+        "/admin/records/Opportunity", params={"stamp": "2026-01-01T00:00:00Z"}, json={"Id": new["Id"]}
+    )
+    assert late.json()["SystemModstamp"] == "2026-01-01T00:00:00.000+0000"
+    assert admin.delete(f"/admin/records/Opportunity/{new['Id']}").status_code == 200
+    truth = {row["Id"]: row["IsDeleted"] for row in admin.get("/admin/truth/Opportunity").json()}
+    assert truth[new["Id"]] is True
+    assert admin.post(f"/admin/undelete/Opportunity/{new['Id']}").json()["IsDeleted"] is False
+    history = admin.get("/admin/truth/OpportunityHistory").json()
+    assert [row["StageName"] for row in history if row["OpportunityId"] == new["Id"]] == ["Closed Won"]
+    assert any(entry["path"] == "/services/oauth2/token" for entry in admin.get("/admin/journal").json())
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", "/admin/records/Nothing", {}, 404),
+        ("POST", "/admin/records/Opportunity", {"Nmae": "x"}, 422),
+        ("DELETE", "/admin/records/Opportunity/006x", None, 404),
+        ("POST", "/admin/undelete/Opportunity/006x", None, 404),
+        ("POST", "/admin/faults", [{"act": {"staus": 1}}], 422),
+        ("POST", "/admin/clock", {"now": "soon"}, 422),
+    ],
+)
+def test_wrong_controls_are_refused(running: Running, method: str, path: str, body: Any, status: int) -> None:
+    assert running.admin.request(method, path, json=body).status_code == status
+
+
+def test_a_seed_that_cannot_be_read_ends_with_78_and_one_sentence(tmp_path: Path) -> None:
+    command: list[str | Path] = [*MODULE, "--seed", tmp_path / "none.json", "--tls-dir", tmp_path]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert ended.returncode == 78
+    assert ended.stderr.count("\n") == 1
