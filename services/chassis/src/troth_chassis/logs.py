@@ -88,8 +88,10 @@ def configure_logs(service: str, level: Level, style: Literal["auto", "json", "c
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for noisy in ("aiokafka", "httpx", "httpcore", "uvicorn.access", "urllib3", "alembic"):
+    for noisy in ("aiokafka", "httpx", "httpcore", "uvicorn", "urllib3", "alembic"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+    # A topic's leader is elected a moment after the topic was created; the client asks again by itself.
+    logging.getLogger("aiokafka.consumer.fetcher").setLevel(logging.ERROR)
 
 
 def _named(service: str) -> structlog.types.Processor:
