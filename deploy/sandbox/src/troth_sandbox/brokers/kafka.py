@@ -130,7 +130,9 @@ class LocalKafka:
             "--ignore-formatted",
         )
         if self._launch(java, libs, "kafka.tools.StorageTool", *arguments).wait() != 0:
-            raise BrokerStartError(f"Apache Kafka could not format its storage:\n{tail(self._layout.log)}")
+            raise BrokerStartError(
+                f"Apache Kafka could not format its storage (see {self._layout.log}):\n{tail(self._layout.log)}"
+            )
 
     def _launch(self, java: Java, libs: Path, main: str, *arguments: str) -> subprocess.Popen[bytes]:
         logging = f"-Dlog4j2.configurationFile={self._layout.logging}"
@@ -141,12 +143,14 @@ class LocalKafka:
     def _await_answer(self, deadline: float) -> None:
         if not wait_for(self._answers, deadline=deadline, pause=0.05):
             raise BrokerStartError(
-                f"Apache Kafka did not answer within {deadline:g} s:\n{tail(self._layout.log)}"
+                f"Apache Kafka did not answer within {deadline:g} s (see {self._layout.log}):\n{tail(self._layout.log)}"
             )
 
     def _answers(self) -> bool:
         if self._process is None or self._process.poll() is not None:
-            raise BrokerStartError(f"Apache Kafka ended while starting:\n{tail(self._layout.log)}")
+            raise BrokerStartError(
+                f"Apache Kafka ended while starting (see {self._layout.log}):\n{tail(self._layout.log)}"
+            )
         return answers_admin(self.bootstrap, cluster=self._cluster)
 
 
