@@ -106,6 +106,7 @@ def _no_sockets(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
         def refuse(self: socket.socket, address: Any) -> Any:
             if self.family == socket.AF_UNIX:
                 return connect(self, address)
+            self.close()  # or the next test would be blamed for it
             raise RuntimeError(
                 f"a unit test tried to reach {address}: move it to tests/integration or use a fake"
             )
