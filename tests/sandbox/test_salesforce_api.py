@@ -363,7 +363,7 @@ async def test_a_composite_answers_each_part_and_counts_as_one_call(
 ) -> None:
     plus_for_space = "SELECT+Id+FROM+Opportunity+LIMIT+1"
     body = subrequests(
-        f"{DATA}/query/?q=select count() from Opportunity",  # noqa: S608
+        f"{DATA}/query/?q=select count() from Opportunity",
         f"{DATA}/queryAll?q={plus_for_space}",
         f"{DATA}/sobjects/Foo",
     )
@@ -444,3 +444,15 @@ async def test_the_journal_has_every_request_and_no_secret(site: Site, client: h
     assert entries[1]["query"] == "q=SELECT Id FROM User WHERE Name = 'a+b'"
     assert "secret" not in str(entries)
     assert client.headers["Authorization"].split()[1] not in str(entries)
+
+
+@pytest.mark.parametrize(
+    ("name_length", "header_length", "status"), [(15_900, 1, 200), (17_000, 1, 414), (9_000, 9_000, 431)]
+)
+async def test_request_line_and_headers_together_are_bounded(
+    client: httpx.AsyncClient, name_length: int, header_length: int, status: int
+) -> None:
+    """At most 16,384 bytes: https://help.salesforce.com/s/articleView?id=000386264&type=1."""
+    params = {"q": "SELECT Id FROM User", "padding": "x" * name_length}
+    response = await client.get(f"{DATA}/query", params=params, headers={"X-Padding": "x" * header_length})
+    assert response.status_code == status

@@ -143,9 +143,8 @@ def test_an_expired_session_is_the_vendors_401(running: Running, salesforce: Cli
     assert running.admin.post("/admin/sessions/expire").json()["expired"] >= 1
     with pytest.raises(SalesforceExpiredSession) as caught:
         salesforce.query("SELECT Id FROM User")
-    assert caught.value.content == [
-        {"message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID"}
-    ]
+    content: Any = caught.value.content
+    assert content == [{"message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID"}]
 
 
 def test_a_refused_query_is_the_vendors_400(salesforce: Client) -> None:

@@ -15,6 +15,8 @@ from troth_sandbox.salesforce.simulation import Entry, Site
 
 TRANSPORT = "troth_sandbox.transport"
 """Where the server puts the connection's transport into the scope, so that a fault can cut it."""
+MAX_HEAD = 16_384
+"""Bytes of request line and headers that the vendor's edge takes [uri]."""
 Headers = Iterable[tuple[bytes, bytes]]
 
 
@@ -30,8 +32,11 @@ class Gateway:
             await self._app(scope, receive, send)
             return
         query = unquote_plus(scope["query_string"].decode())
-        act = self._site.faults.act_on(f"{scope['path']}?{query}" if query else scope["path"])
         exchange = _Exchange(self._site, scope, query, send)
+        if too_large := _too_large(scope):
+            await _respond(exchange, too_large, [], b"")
+            return
+        act = self._site.faults.act_on(f"{scope['path']}?{query}" if query else scope["path"])
         if act is None:
             await self._app(scope, receive, exchange.send)
         else:
@@ -105,6 +110,16 @@ class _Exchange:
             at = stamp(self._site.clock.now())
             entry = Entry(at, self._scope["method"], self._scope["path"], self._query, status)
             self._site.journal.append(entry)
+
+
+def _too_large(scope: Scope) -> int | None:
+    """414 when the request line alone is too large, 431 when the headers make it so; the body is unknown (U)."""
+    frame = len(scope["method"]) + len("  HTTP/1.1\r\n")
+    line = frame + len(scope.get("raw_path", b"")) + len("?") + len(scope["query_string"])
+    headers = sum(len(name) + len(value) + len(": \r\n") for name, value in scope["headers"])
+    if line > MAX_HEAD:
+        return 414
+    return 431 if line + headers > MAX_HEAD else None
 
 
 def _canned(act: Act) -> tuple[list[tuple[bytes, bytes]], bytes]:

@@ -143,7 +143,7 @@ class _Parser:
     def _literal(self) -> Literal:
         token = self._peek()
         self._next += 1
-        if token.kind is Kind.STRING and len(token.text) <= MAX_STRING + 2:
+        if token.kind is Kind.STRING and len(unquote(token.text)) <= MAX_STRING:
             return Literal("string", unquote(token.text), token.start)
         if token.kind is Kind.NUMBER:
             return Literal("number", token.text, token.start)
