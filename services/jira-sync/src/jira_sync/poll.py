@@ -103,18 +103,18 @@ class Poller:
 
     async def _check_access(self) -> None:
         """ConfigurationError when the site is not Cloud or does not accept the credentials."""
-        info = await self._reader.server_info()
-        if info.deployment.lower() != "cloud":
-            raise NotSupportedError(
-                f"{self._plan.site_id} calls itself {info.deployment or 'nothing'!r}; only Jira Cloud is read so far"
-            )
         try:
+            info = await self._reader.server_info()
             await self._reader.myself()
         except (AccessLostError, ForbiddenError) as error:
             raise CredentialsError(
                 "Jira does not accept the credentials: check TROTH_JIRA_EMAIL and TROTH_JIRA_API_TOKEN"
                 f" ({error})"
             ) from error
+        if info.deployment.lower() != "cloud":
+            raise NotSupportedError(
+                f"{self._plan.site_id} calls itself {info.deployment or 'nothing'!r}; only Jira Cloud is read so far"
+            )
 
     async def _load(self) -> None:
         """Reads the published topics back. StateLostError when there is data and no watermark."""

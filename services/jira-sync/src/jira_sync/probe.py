@@ -27,13 +27,17 @@ class Finding:
 
 async def probe(reader: JiraReader, projects: Sequence[str]) -> list[Finding]:
     """All findings, in the order the service would need them; JiraUnavailableError when Jira does not answer."""
-    info = await reader.server_info()
-    cloud = info.deployment.lower() == "cloud"
-    findings = [Finding("serverInfo", cloud, f"deployment {info.deployment or 'unknown'}")]
     try:
+        info = await reader.server_info()
         account = await reader.myself()
     except _REFUSALS as error:
-        return [*findings, Finding("myself", ok=False, detail=str(error))]
+        return [
+            Finding(
+                "credentials", ok=False, detail=f"{error}; check TROTH_JIRA_EMAIL and TROTH_JIRA_API_TOKEN"
+            )
+        ]
+    cloud = info.deployment.lower() == "cloud"
+    findings = [Finding("serverInfo", cloud, f"deployment {info.deployment or 'unknown'}")]
     findings.append(Finding("myself", ok=True, detail=optional_text(account, "displayName") or ""))
     fields, found = await _fields(reader)
     findings += found
