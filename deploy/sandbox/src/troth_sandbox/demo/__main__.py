@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 
 from troth_sandbox.demo.console import DemoConsole
-from troth_sandbox.demo.places import REPORT, RUNS, SCENARIO, fixtures_folder
+from troth_sandbox.demo.places import REPORT, ROOT, RUNS, SCENARIO, fixtures_folder
 from troth_sandbox.demo.stage import Stage
 from troth_sandbox.demo.story import Verdict, firing, judge, read_notices, tell
 from troth_sandbox.demo.watch import Expected, Watch
@@ -33,13 +33,14 @@ def main(
     verbose: Annotated[bool, typer.Option("--verbose", help="Show every log line.")] = False,
     seed: Annotated[int, typer.Option(help="The same seed gives the same world.")] = 7,
     deadline: Annotated[float, typer.Option(help="Seconds until the stories must be found.")] = 420.0,
+    report: Annotated[Path, typer.Option(help="Where the report is written.")] = REPORT,
 ) -> None:
     """Run the whole product against simulated Salesforce and Jira."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     out = DemoConsole(Console(), verbose=verbose)
     run_dir = RUNS / f"demo-{os.getpid()}"
     try:
-        code = _run(out, run_dir, once=once, seed=seed, deadline=deadline)
+        code = _run(out, run_dir, report, once=once, seed=seed, deadline=deadline)
     except SandboxError as error:
         out.console.print(str(error), style="bold red", highlight=False)
         code = 1
@@ -49,7 +50,7 @@ def main(
     raise typer.Exit(code)
 
 
-def _run(out: DemoConsole, run_dir: Path, *, once: bool, seed: int, deadline: float) -> int:
+def _run(out: DemoConsole, run_dir: Path, report: Path, *, once: bool, seed: int, deadline: float) -> int:
     world = _build(out, seed)
     world.write(run_dir / "world")
     with Stage(run_dir / "world", run_dir, listener=out.hear, say=out.say) as stage:
@@ -61,7 +62,8 @@ def _run(out: DemoConsole, run_dir: Path, *, once: bool, seed: int, deadline: fl
         )
         alerts = firing(read_notices(stage.notices))
         verdict = judge(world.truth, alerts)
-        _report(out, stage, world, verdict, last_notice)
+        _report(report, stage, world, verdict, last_notice)
+        out.say(f"report: {_short(report)}")
         _tell_story(out, stage, verdict, settled=settled)
         if once:
             return 0 if settled and verdict.holds else 1
@@ -91,7 +93,7 @@ def _note_time(stage: Stage, world: World, started: float, last: list[float]) ->
     return judge(world.truth, firing(notices)).holds
 
 
-def _report(out: DemoConsole, stage: Stage, world: World, verdict: Verdict, last: list[float]) -> None:
+def _report(path: Path, stage: Stage, world: World, verdict: Verdict, last: list[float]) -> None:
     report: dict[str, Any] = {
         "deals": world.counts["deals"],
         "sprints": world.counts["sprints"],
@@ -104,9 +106,12 @@ def _report(out: DemoConsole, stage: Stage, world: World, verdict: Verdict, last
         "kafka": f"{stage.broker.kind} {stage.broker.version}",
         "world": world.truth["world"],
     }
-    REPORT.parent.mkdir(parents=True, exist_ok=True)
-    REPORT.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    out.say(f"report: {REPORT.relative_to(REPORT.parents[1])}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _short(path: Path) -> Path:
+    return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
 
 
 def _tell_story(out: DemoConsole, stage: Stage, verdict: Verdict, *, settled: bool) -> None:

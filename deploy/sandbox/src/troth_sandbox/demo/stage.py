@@ -6,13 +6,13 @@ import base64
 import json
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from troth_sandbox.brokers import Broker, open_broker
+from troth_sandbox.brokers import Broker, BrokerKind, open_broker
 from troth_sandbox.ports import free_ports
 from troth_sandbox.postgres import Database, open_database
 from troth_sandbox.processes import ChildProcess
@@ -51,9 +51,23 @@ class Addresses:
 
 
 class Stage:
-    """Everything running. Use as a context manager: leaving it stops what it started, in reverse order."""
+    """Everything running. Use as a context manager: leaving it stops what it started, in reverse order.
 
-    def __init__(self, world: Path, run_dir: Path, *, listener: Listener, say: Callable[[str], None]) -> None:
+    ``environ`` may name a broker and a database to use; ``kinds`` are the brokers that will do.
+    """
+
+    def __init__(
+        self,
+        world: Path,
+        run_dir: Path,
+        *,
+        listener: Listener,
+        say: Callable[[str], None],
+        environ: Mapping[str, str] = os.environ,
+        kinds: Iterable[BrokerKind] = tuple(BrokerKind),
+    ) -> None:
+        self._environ = environ
+        self._kinds = kinds
         self._world = world
         self._run_dir = run_dir
         self._listener = listener
@@ -86,10 +100,10 @@ class Stage:
     def _set(self) -> None:
         self._run_dir.mkdir(parents=True, exist_ok=True)
         self.broker = self._open.enter_context(
-            open_broker(os.environ, self._run_dir / "kafka", say=self._say)
+            open_broker(self._environ, self._run_dir / "kafka", say=self._say, kinds=self._kinds)
         )
         self._say(f"Kafka: {self.broker.kind} {self.broker.version}, producers {self.broker.producer_mode}")
-        self.database = self._open.enter_context(open_database(os.environ, self._run_dir / "postgres"))
+        self.database = self._open.enter_context(open_database(self._environ, self._run_dir / "postgres"))
         self._say(f"PostgreSQL {self.database.version}")
         self._start_vendors()
         for name in SERVICES:
