@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import cache
 from hashlib import blake2b
 
@@ -16,8 +18,11 @@ from troth_contracts.values import Contract
 
 Headers = tuple[tuple[str, bytes], ...]
 _encoder = msgspec.json.Encoder(order="deterministic")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SPEC_VERSION = b"1.0"
 _CONTENT_TYPE = b"application/json"
+_MILLISECONDS = re.compile(r"[0-9]{1,18}")  # what a 64-bit column holds
+_MAYBE_NOT_FINITE = re.compile(rb'"\s*[+-]?(s?nan[0-9]*|inf(inity)?)\s*"', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +80,7 @@ def encode_event(
     topic: Topic, key: str, body: Contract, *, event_id: str, at: datetime, source: str
 ) -> OutRecord:
     """An event record; ``event_id`` must be the same whenever the same thing is told again."""
-    stamp = int(at.timestamp() * 1000)
+    stamp = (at - _EPOCH) // timedelta(milliseconds=1)
     return OutRecord(topic.name, key, encode_body(body), _attributes(topic, event_id, key, source, stamp))
 
 
@@ -95,17 +100,14 @@ def decode(
         body,
         _version(topic, found),
         _text(found.get(_h("id")), "header ce_id"),
-        found.get(_h("contenthash"), b"").decode("ascii", "replace"),
+        (found.get(_h("contenthash")) or b"").decode("ascii", "replace"),
     )
 
 
 def read_version(headers: Sequence[tuple[str, bytes]]) -> tuple[int, str]:
     """Version and content hash of a state record, without reading its value."""
     found = dict(headers)
-    try:
-        return int(found[_h("version")]), found[_h("contenthash")].decode("ascii")
-    except (KeyError, ValueError) as error:
-        raise UndecodableRecord("headers ce_version and ce_contenthash are missing or unreadable") from error
+    return _milliseconds(found), _text(found.get(_h("contenthash")), "header ce_contenthash")
 
 
 def _h(attribute: str) -> str:
@@ -113,14 +115,15 @@ def _h(attribute: str) -> str:
 
 
 def _attributes(topic: Topic, event_id: str, subject: str, source: str, at_ms: int) -> Headers:
-    at = datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    at = _EPOCH + timedelta(milliseconds=at_ms)  # exact, where a float of seconds loses the last millisecond
+    stamp = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return (
         (_h("specversion"), _SPEC_VERSION),
         (_h("id"), event_id.encode()),
         (_h("source"), source.encode()),
         (_h("type"), topic.ce_type.encode()),
         (_h("subject"), subject.encode()),
-        (_h("time"), at.encode()),
+        (_h("time"), stamp.encode()),
         ("content-type", _CONTENT_TYPE),
     )
 
@@ -141,11 +144,13 @@ def _text(raw: bytes | None, what: str) -> str:
 
 
 def _version(topic: Topic, headers: dict[str, bytes]) -> int:
-    if topic.kind != "state":
-        return 0
+    return _milliseconds(headers) if topic.kind == "state" else 0
+
+
+def _milliseconds(headers: dict[str, bytes]) -> int:
     raw = _text(headers.get(_h("version")), "header ce_version")
-    if not raw.isdigit():
-        raise UndecodableRecord(f"ce_version {raw!r} is not a number of milliseconds")
+    if not _MILLISECONDS.fullmatch(raw):
+        raise UndecodableRecord(f"ce_version {raw[:30]!r} is not a number of milliseconds")
     return int(raw)
 
 
@@ -159,6 +164,20 @@ def _decoder(topic_name: str) -> msgspec.json.Decoder[Contract]:
 
 def _decode_body(topic: Topic, value: bytes) -> Contract:
     try:
-        return _decoder(topic.name).decode(value)
+        body = _decoder(topic.name).decode(value)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise UndecodableRecord(f"value does not match {topic.ce_type}: {error}") from error
+    if _MAYBE_NOT_FINITE.search(value) and not _is_finite(body):
+        raise UndecodableRecord(f"value does not match {topic.ce_type}: a number is not finite")
+    return body
+
+
+def _is_finite(item: object) -> bool:
+    """Decimals also read as NaN and infinity, which break the first comparison far from here."""
+    if isinstance(item, Decimal):
+        return item.is_finite()
+    if isinstance(item, tuple):
+        return all(_is_finite(part) for part in item)
+    if isinstance(item, msgspec.Struct):
+        return all(_is_finite(getattr(item, name)) for name in item.__struct_fields__)
+    return True

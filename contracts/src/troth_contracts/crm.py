@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 
-from troth_contracts.values import Contract, Money
+from troth_contracts.values import Contract, Instant, Money
 
 
 class LineItem(Contract, frozen=True):
@@ -32,7 +32,7 @@ class DealRole(Contract, frozen=True):
 class DealStep(Contract, frozen=True):
     """One row of OpportunityHistory: the deal's values from ``at`` (UTC) on."""
 
-    at: datetime
+    at: Instant
     stage: str | None = None
     probability: Decimal | None = None
     """Percent, 0 to 100."""
@@ -59,8 +59,8 @@ class Deal(Contract, frozen=True):
     forecast_category: str | None = None
     amount: Money | None = None
     close_date: date | None = None
-    created_at: datetime | None = None
-    source_modified_at: datetime | None = None
+    created_at: Instant | None = None
+    source_modified_at: Instant | None = None
     """The record's own SystemModstamp; a field, not the version."""
     next_step: str | None = None
     description: str | None = None

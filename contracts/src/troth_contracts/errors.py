@@ -1,8 +1,7 @@
 """The errors of the contracts package.
 
 ContractError
-├── UndecodableRecord    a record on a topic cannot be read as what the topic promises (poison)
-└── IncompatibleSchema   a schema changed in a way that readers of this major cannot follow
+└── UndecodableRecord    a record on a topic cannot be read as what the topic promises (poison)
 """
 
 from __future__ import annotations
@@ -18,7 +17,3 @@ class UndecodableRecord(ContractError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
-
-
-class IncompatibleSchema(ContractError):
-    """A schema change that is not an optional addition."""

@@ -39,6 +39,20 @@ _HEADERS = {
         "content-type": {"const": "application/json"},
     },
 }
+_LETTER_HEADERS = {
+    "type": "object",
+    "required": ["ce_specversion", "ce_id", "ce_source", "ce_type", "content-type", "reason", "source"],
+    "properties": {
+        "ce_specversion": {"const": "1.0"},
+        "ce_id": {"type": "string", "description": "the same record always has the same id"},
+        "ce_source": {"type": "string", "description": "the service that could not use the record"},
+        "ce_type": {"type": "string"},
+        "content-type": {"const": "application/octet-stream"},
+        "reason": {"type": "string", "description": "one sentence: why the record cannot be used"},
+        "source": {"type": "string", "description": "topic or vendor object the record came from"},
+        "position": {"type": "string", "description": "partition and offset, where there is one"},
+    },
+}
 
 
 def schema_of(topic: Topic) -> dict[str, Any]:
@@ -68,16 +82,29 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing, fail when a file is stale")
     parser.add_argument("--root", type=Path, default=ROOT, help="the contracts folder")
     options = parser.parse_args(arguments)
-    stale = [path for path, text in files() if not _is_fresh(options.root / path, text)]
     if options.check:
-        for path in stale:
-            print(f"stale: contracts/{path}: run python -m troth_contracts.generate", file=sys.stderr)  # noqa: T201
-        return 1 if stale else 0
+        return _report(options.root)
     for path, text in files():
         target = options.root / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
+    for orphan in _orphans(options.root):
+        (options.root / orphan).unlink()
     return 0
+
+
+def _report(root: Path) -> int:
+    stale = [path for path, text in files() if not _is_fresh(root / path, text)]
+    for path in (*stale, *_orphans(root)):
+        print(f"stale: contracts/{path}: run python -m troth_contracts.generate", file=sys.stderr)  # noqa: T201
+    return 1 if stale or _orphans(root) else 0
+
+
+def _orphans(root: Path) -> list[Path]:
+    """Schemas whose type is no longer declared."""
+    known = {path for path, _ in files()}
+    found = (path.relative_to(root) for path in sorted((root / "schemas").glob("*.json")))
+    return [path for path in found if path not in known]
 
 
 def _is_fresh(path: Path, text: str) -> bool:
@@ -108,7 +135,7 @@ def _channel(topic: Topic) -> dict[str, Any]:
         "messages": {
             topic.ce_type: {
                 "name": topic.ce_type,
-                "headers": _HEADERS,
+                "headers": _HEADERS if topic.content else _LETTER_HEADERS,
                 "payload": {"$ref": f"schemas/{topic.ce_type}.json"} if topic.content else schema_of(topic),
                 "bindings": {"kafka": {"key": {"type": "string", "description": topic.key}}},
             }

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from typing import Literal
 
-from troth_contracts.values import Contract
+from troth_contracts.values import Contract, Instant
 
 SprintState = Literal["future", "active", "closed"]
 SprintEffect = Literal[
@@ -67,9 +67,9 @@ class Issue(Contract, frozen=True):
     creator_id: str | None = None
     assignee_id: str | None = None
     assignee_name: str | None = None
-    created_at: datetime | None = None
-    updated_at: datetime | None = None
-    resolved_at: datetime | None = None
+    created_at: Instant | None = None
+    updated_at: Instant | None = None
+    resolved_at: Instant | None = None
     crm_references: tuple[CrmReference, ...] = ()
 
     @property
@@ -88,7 +88,7 @@ class IssueEvent(Contract, frozen=True):
     item_index: int
     field: str
     """One of sprint, status, estimate, version, due_date, assignee, summary, description, parent, key."""
-    at: datetime
+    at: Instant
     field_id: str | None = None
     actor_id: str | None = None
     from_value: str | None = None
@@ -133,10 +133,10 @@ class Sprint(Contract, frozen=True):
     board_ids: tuple[str, ...] = ()
     """Boards that list it; membership is not identity."""
     goal: str | None = None
-    planned_start_at: datetime | None = None
-    planned_end_at: datetime | None = None
-    activated_at: datetime | None = None
-    completed_at: datetime | None = None
+    planned_start_at: Instant | None = None
+    planned_end_at: Instant | None = None
+    activated_at: Instant | None = None
+    completed_at: Instant | None = None
     commitment: SprintFigures | None = None
     """Estimates at the start of what was in the sprint at the start."""
     added: SprintFigures | None = None
@@ -157,7 +157,7 @@ class SprintEvent(Contract, frozen=True):
     site_id: str
     sprint_id: str
     effect: SprintEffect
-    at: datetime
+    at: Instant
     issue_id: str | None = None
     issue_key: str | None = None
     points: Decimal | None = None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from typing import Literal
 
-from troth_contracts.values import Contract, Money
+from troth_contracts.values import Contract, Instant, Money
 
 Severity = Literal["info", "warning", "critical"]
 AlertKind = Literal["oversold", "late_forecast", "unlinked_commitment"]
@@ -29,7 +29,7 @@ class Assessment(Contract, frozen=True):
 
     deal_key: str
     deal_name: str
-    as_of: datetime
+    as_of: Instant
     in_force: bool
     promised_date: date | None = None
     committed_date: date | None = None
@@ -76,7 +76,7 @@ class AlertTransition(Contract, frozen=True):
     phase: AlertPhase
     reason: NoticeReason
     severity: Severity
-    at: datetime
+    at: Instant
     title: str
     sales_owner: Owner
     engineering_owner: Owner

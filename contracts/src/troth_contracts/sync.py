@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Literal
 
-from troth_contracts.values import Contract
+from troth_contracts.values import Contract, Instant
 
 
 class SyncStatus(Contract, frozen=True):
@@ -14,8 +13,8 @@ class SyncStatus(Contract, frozen=True):
     service: str
     scope: str
     state: Literal["backfilling", "complete", "paused"]
-    at: datetime
-    fresh_at: datetime | None = None
+    at: Instant
+    fresh_at: Instant | None = None
     """Source server time up to which everything is published."""
     records: int = 0
     reason: str | None = None
@@ -31,7 +30,7 @@ class Watermark(Contract, frozen=True):
 
     service: str
     stream: str
-    position: datetime
+    position: Instant
     """Source server time, UTC; everything before it is published."""
     backfill_complete: bool = False
 

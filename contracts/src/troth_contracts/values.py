@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
+from typing import Annotated
 
 import msgspec
+
+Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A point in time with its offset, UTC as written; a time without one is undecodable."""
 
 
 class Contract(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
