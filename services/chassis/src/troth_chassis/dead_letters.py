@@ -16,16 +16,17 @@ def dead_letter(
 ) -> OutRecord:
     """The record for ``<service>.dead-letters``: the bytes as they came, the reason in the headers.
 
-    The same record and reason always give the same ``ce_id``, so that a repeated letter can be told.
+    The same record always gives the same ``ce_id``, so that a repeated letter can be told.
     """
     topic = dead_letter_topic(service)
     headers = (
         ("ce_specversion", b"1.0"),
-        ("ce_id", f"{source}:{position or key}"[:LONGEST_HEADER].encode()),
+        ("ce_id", f"{source}:{position or key}"[:LONGEST_HEADER].encode("utf-8", "replace")),
         ("ce_source", service.encode()),
         ("ce_type", topic.ce_type.encode()),
-        ("reason", reason[:LONGEST_HEADER].encode()),
-        ("source", source.encode()),
+        ("content-type", b"application/octet-stream"),
+        ("reason", reason[:LONGEST_HEADER].encode("utf-8", "replace")),
+        ("source", source.encode("utf-8", "replace")),
         ("position", position.encode()),
     )
     return OutRecord(topic.name, key, value, headers)

@@ -30,9 +30,7 @@ async def ensure_topics(bootstrap: str, topics: Sequence[Topic], *, replication:
 async def _create(admin: AIOKafkaAdminClient, topics: Sequence[Topic], replication: int) -> None:
     if not topics:
         return
-    asked = [
-        NewTopic(topic.name, topic.partitions, replication, {}, topic.config()) for topic in topics
-    ]
+    asked = [NewTopic(topic.name, topic.partitions, replication, {}, topic.config()) for topic in topics]
     response = await admin.create_topics(asked)
     for name, code, *rest in response.topic_errors:
         failure = for_code(code)
