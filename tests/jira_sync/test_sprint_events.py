@@ -32,6 +32,11 @@ def test_g2_moves_before_the_start_tell_nobody_anything() -> None:
     assert not events(story)
 
 
+def test_at_exactly_the_start_is_planning_at_exactly_the_close_is_an_event() -> None:
+    assert not events(Story("1").put_into("1", day(0)))
+    assert [event.effect for event in events(Story("1").put_into("1", day(14)))] == ["scope_added"]
+
+
 def test_g2_both_moves_during_the_sprint_are_visible() -> None:
     story = Story("1", sprints=frozenset({"1"}), points=3).take_out("1", day(5)).put_into("1", day(6))
     assert [event.effect for event in events(story)] == ["scope_removed", "scope_added"]

@@ -119,6 +119,16 @@ def test_done_before_the_start_counts_neither_as_committed_nor_as_completed() ->
     assert found.readings_differ
 
 
+def test_done_at_exactly_the_start_is_done_before_it() -> None:
+    found = facts(planned("1").turn("done", START))
+    assert not found.commitment.issues
+    assert not found.result.issues
+
+
+def test_put_in_at_exactly_the_start_is_planned_by_both_readings() -> None:
+    assert not facts(Story("1", points=3).put_into("1", START)).readings_differ
+
+
 def test_reopened_and_done_again_inside_counts_as_completed() -> None:
     story = planned("1").turn("done", day(-1)).turn("todo", day(2)).turn("done", day(3))
     assert points(facts(story).result) == {"1": Decimal(3)}
