@@ -14,7 +14,7 @@ from typing import Protocol
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, NoOffsetForPartitionError
 
 from troth_chassis.errors import ConfigurationError, OwnershipLostError, TransientError
 from troth_chassis.service import Beat
@@ -25,7 +25,10 @@ Partition = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Records of some partitions and what the store must hold before and after they take effect."""
+    """Records of some partitions and what the store must hold before and after they take effect.
+
+    A batch may come without records: the positions moved past what carries none, such as the end of a transaction.
+    """
 
     records: Sequence[ConsumerRecord]
     expected: Mapping[Partition, int]
@@ -96,6 +99,7 @@ class PartitionConsumer:
         self._generation = 0
         self._working = asyncio.Lock()
         self._failure: BaseException | None = None
+        self._started = False
 
     async def run(self, beat: Beat) -> None:
         """Consumes until cancelled. Errors of the store inside a rebalance surface here."""
@@ -104,44 +108,58 @@ class PartitionConsumer:
         consumer.subscribe(self._topics, listener=_Listener(self))
         try:
             await consumer.start()
+            self._started = True
             while True:
                 await self._step(consumer)
                 beat()
         except (KafkaError, OSError) as error:
             raise TransientError(f"Kafka at {self._bootstrap} failed: {error!r}") from error
         finally:
-            self._consumer = None
+            self._consumer, self._started, self._expected = None, False, {}
             await consumer.stop()
 
     async def lag(self) -> int:
-        """Records between the stored positions and the end of the owned partitions; -1 while unassigned."""
+        """Records between what the store holds and the end of every partition, whoever owns it; -1: not known."""
         consumer = self._consumer
-        if consumer is None or not self._expected:
+        if consumer is None or not self._started:
             return -1
         try:
-            ends = await consumer.end_offsets(list(self._expected))
-            positions = {part: await consumer.position(part) for part in list(self._expected)}
-        except (KafkaError, IllegalStateError, OSError):
+            partitions = self._all_partitions(consumer)
+            ends = await consumer.end_offsets(partitions)
+            done = await self._stored_positions(consumer, partitions)
+        except (KafkaError, OSError):
             return -1
-        return sum(max(0, ends[part] - positions.get(part, 0)) for part in ends)
+        return sum(max(0, ends[part] - done[part]) for part in partitions) if partitions else -1
 
-    @property
-    def assigned(self) -> bool:
-        """True when partitions are owned and their offsets are known."""
-        return bool(self._expected)
+    def _all_partitions(self, consumer: AIOKafkaConsumer) -> list[TopicPartition]:
+        """None at all while a topic is unknown: what nobody has looked at is not read."""
+        known = {topic: consumer.partitions_for_topic(topic) for topic in self._topics}
+        if not all(known.values()):
+            return []
+        return [TopicPartition(topic, number) for topic, numbers in known.items() for number in numbers or ()]
 
-    def revoke(self, revoked: Collection[TopicPartition]) -> None:
-        """Everything fetched so far becomes unusable."""
+    async def _stored_positions(
+        self, consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]
+    ) -> dict[TopicPartition, int]:
+        """What the store says, and the beginning of what it has never read."""
+        stored = await self._offsets.read_offsets([(part.topic, part.partition) for part in partitions])
+        found = {part: stored.get((part.topic, part.partition)) for part in partitions}
+        unread = [part for part, offset in found.items() if offset is None]
+        starts = await consumer.beginning_offsets(unread) if unread else {}
+        return {part: starts[part] if offset is None else offset for part, offset in found.items()}
+
+    def revoke(self, _revoked: Collection[TopicPartition]) -> None:
+        """Everything fetched so far becomes unusable, also what will be assigned to us again."""
         self._generation += 1
-        for partition in revoked:
-            self._expected.pop(partition, None)
+        self._expected.clear()
 
     async def assign(self, assigned: Collection[TopicPartition]) -> None:
         """Takes positions from the store. The client only logs errors of a listener, so they are kept for ``run``."""
         consumer = self._consumer
-        if consumer is None or not assigned:
+        if consumer is None:
             return
-        consumer.pause(*assigned)
+        if assigned:
+            consumer.pause(*assigned)
         self._generation += 1
         try:
             async with self._working:
@@ -149,12 +167,17 @@ class PartitionConsumer:
         except Exception as error:
             self._failure = error
             raise
-        consumer.resume(*assigned)
+        if assigned:
+            consumer.resume(*assigned)
 
     async def _seek(self, consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]) -> None:
+        """Does nothing when a rebalance comes in between: it brings its own ``assign``."""
+        generation = self._generation
         stored = await self._offsets.read_offsets([(part.topic, part.partition) for part in partitions])
         unknown = [part for part in partitions if (part.topic, part.partition) not in stored]
         starts = await consumer.beginning_offsets(unknown) if unknown else {}
+        if generation != self._generation:
+            return
         for part in partitions:
             known = stored.get((part.topic, part.partition))
             consumer.seek(part, starts[part] if known is None else known)
@@ -162,22 +185,29 @@ class PartitionConsumer:
 
     async def _step(self, consumer: AIOKafkaConsumer) -> None:
         generation = self._generation
-        fetched = await consumer.getmany(timeout_ms=500, max_records=self._limits.max_records)
-        if self._failure is not None:
-            raise self._failure
-        if not fetched:
-            return
+        fetched = await self._fetch(consumer)
         async with self._working:
-            if generation != self._generation:
+            if self._failure is not None:
+                raise self._failure
+            if generation == self._generation and fetched.keys() <= self._expected.keys():
+                await self._take_effect(consumer, await self._batch(consumer, fetched))
+            elif fetched:
                 log.info("dropped what was fetched before a rebalance")
-                await self._reseek(consumer)
-                return
-            await self._take_effect(consumer, fetched)
 
-    async def _take_effect(
-        self, consumer: AIOKafkaConsumer, fetched: Mapping[TopicPartition, list[ConsumerRecord]]
-    ) -> None:
-        batch = self._batch(fetched)
+    async def _fetch(self, consumer: AIOKafkaConsumer) -> Mapping[TopicPartition, list[ConsumerRecord]]:
+        try:
+            fetched: Mapping[TopicPartition, list[ConsumerRecord]] = await consumer.getmany(
+                timeout_ms=500, max_records=self._limits.max_records
+            )
+        except NoOffsetForPartitionError:
+            # The client asks Kafka for a position while `assign` still asks the store; the store's will count.
+            return {}
+        return fetched
+
+    async def _take_effect(self, consumer: AIOKafkaConsumer, batch: Batch) -> None:
+        if not batch.next_offsets:
+            return
+        generation = self._generation
         try:
             await self._handler.handle(batch)
         except OwnershipLostError as error:
@@ -187,18 +217,27 @@ class PartitionConsumer:
         except TransientError:
             await self._reseek(consumer)
             raise
+        if generation != self._generation:
+            return
         for (topic, number), offset in batch.next_offsets.items():
             self._expected[TopicPartition(topic, number)] = offset
         await self._tell_kafka(consumer, batch.next_offsets)
 
-    def _batch(self, fetched: Mapping[TopicPartition, list[ConsumerRecord]]) -> Batch:
+    async def _batch(
+        self, consumer: AIOKafkaConsumer, fetched: Mapping[TopicPartition, list[ConsumerRecord]]
+    ) -> Batch:
+        """The fetched records; when there are none, the partitions whose position moved without one."""
+        following = {part: rows[-1].offset + 1 for part, rows in fetched.items()}
+        if not fetched:
+            positions = {part: await consumer.position(part) for part in list(self._expected)}
+            following = {part: at for part, at in positions.items() if at > max(0, self._expected[part])}
         records = [record for part in sorted(fetched) for record in fetched[part]]
-        expected = {(part.topic, part.partition): self._expected[part] for part in fetched}
-        following = {(part.topic, part.partition): rows[-1].offset + 1 for part, rows in fetched.items()}
-        return Batch(records, expected, following)
+        expected = {(part.topic, part.partition): self._expected[part] for part in following}
+        return Batch(records, expected, {(part.topic, part.partition): at for part, at in following.items()})
 
     async def _reseek(self, consumer: AIOKafkaConsumer) -> None:
-        await self._seek(consumer, consumer.assignment())
+        """Back to what the store holds."""
+        await self._seek(consumer, list(self._expected))
 
     async def _tell_kafka(self, consumer: AIOKafkaConsumer, offsets: Mapping[Partition, int]) -> None:
         """Kafka's own committed offsets are only for lag tools; nobody starts from them."""
