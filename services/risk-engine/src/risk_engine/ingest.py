@@ -10,22 +10,20 @@ from collections.abc import Callable, Sequence
 
 import psycopg
 import structlog
-from aiokafka import ConsumerRecord
 
 from risk_engine.metrics import EngineMetrics
+from risk_engine.records import identity, letter, read_batch
 from risk_engine.store.database import Connection, Database
 from risk_engine.store.marks import mark_changes, mark_teams_of_sprints, share_join_lock
 from risk_engine.store.offsets import advance_offsets
-from risk_engine.store.states import StoredRecord, is_storable, newest_per_key, store_records
+from risk_engine.store.states import StoredRecord, newest_per_key, refusal, store_records
 from troth_chassis.consumer import Batch
-from troth_chassis.dead_letters import LetterLimit, dead_letter
+from troth_chassis.dead_letters import LetterLimit
 from troth_chassis.writer import ScopeWriter
-from troth_contracts.codec import InRecord, OutRecord, decode
-from troth_contracts.errors import UndecodableRecord
+from troth_contracts.codec import OutRecord
 from troth_contracts.topics import SPRINTS
 
 log = structlog.stdlib.get_logger(__name__)
-SERVICE = "risk-engine"
 Probe = Callable[[str], None]
 """Told each step as it is reached; tests make it raise there."""
 
@@ -61,8 +59,9 @@ class Ingest:
         await self._bury(letters)
         try:
             await self._store(batch, records)
-        except psycopg.DataError:
+        except (psycopg.DataError, psycopg.errors.ProgramLimitExceeded):
             records, unstorable = await self._sift(batch, records)
+            self._limit.note(good=0, dead=len(unstorable))
             await self._bury(unstorable)
             await self._store(batch, records)
         self._metrics.ingested.inc(len(records))
@@ -81,16 +80,16 @@ class Ingest:
         self, batch: Batch, records: Sequence[StoredRecord]
     ) -> tuple[list[StoredRecord], list[OutRecord]]:
         """Separates what PostgreSQL cannot hold; only after it refused a batch."""
-        origin = {_identity(record): record for record in batch.records}
+        origin = {identity(record): record for record in batch.records}
         good: list[StoredRecord] = []
         letters: list[OutRecord] = []
         async with self._database.transaction() as connection:
             for record in records:
-                if await is_storable(connection, record):
+                reason = await refusal(connection, record)
+                if reason is None:
                     good.append(record)
                 else:
-                    raw = origin[record.position]
-                    letters.append(_letter(raw, "the text holds a character that cannot be stored"))
+                    letters.append(letter(origin[record.position], f"PostgreSQL cannot hold it: {reason}"))
         return good, letters
 
     async def _bury(self, letters: Sequence[OutRecord]) -> None:
@@ -115,43 +114,5 @@ async def take_in(connection: Connection, records: Sequence[StoredRecord]) -> No
     await mark_changes(connection, changed)
 
 
-def read_batch(raws: Sequence[ConsumerRecord]) -> tuple[list[StoredRecord], list[OutRecord]]:
-    """What can be stored, and the letters for what breaks its contract."""
-    records: list[StoredRecord] = []
-    letters: list[OutRecord] = []
-    for raw in raws:
-        try:
-            decoded = decode(raw.topic, raw.key, raw.value, raw.headers)
-        except UndecodableRecord as error:
-            letters.append(_letter(raw, error.reason))
-        else:
-            records.append(_stored(raw, decoded))
-    return records, letters
-
-
-def _stored(raw: ConsumerRecord, decoded: InRecord) -> StoredRecord:
-    is_state = decoded.topic.kind == "state"
-    return StoredRecord(
-        topic=raw.topic,
-        key=decoded.key if is_state else decoded.id,
-        version=decoded.version,
-        digest=decoded.content_hash,
-        body=None if raw.value is None else raw.value.decode(),
-        subject=decoded.key,
-        position=_identity(raw),
-    )
-
-
-def _identity(raw: ConsumerRecord) -> str:
-    return f"{raw.topic}/{raw.partition}@{raw.offset}"
-
-
-def _letter(raw: ConsumerRecord, reason: str) -> OutRecord:
-    key = (raw.key or b"").decode("utf-8", "replace")
-    return dead_letter(
-        SERVICE, reason=reason, source=raw.topic, key=key, value=raw.value, position=_identity(raw)
-    )
-
-
-def _reason(letter: OutRecord) -> str:
-    return dict(letter.headers)["reason"].decode()
+def _reason(buried: OutRecord) -> str:
+    return dict(buried.headers)["reason"].decode()

@@ -77,14 +77,14 @@ async def store_records(connection: Connection, records: Sequence[StoredRecord])
     return changed
 
 
-async def is_storable(connection: Connection, record: StoredRecord) -> bool:
-    """False when PostgreSQL cannot hold the text (a NUL character, half a surrogate pair)."""
+async def refusal(connection: Connection, record: StoredRecord) -> str | None:
+    """Why PostgreSQL cannot hold the record (a NUL character, a number or a key too large); None when it can."""
     try:
-        async with connection.transaction():
-            await connection.execute("SELECT %s::text, %s::jsonb", (record.key, record.body))
-    except psycopg.DataError:
-        return False
-    return True
+        async with connection.transaction(force_rollback=True):
+            await store_records(connection, [record])
+    except (psycopg.DataError, psycopg.errors.ProgramLimitExceeded) as error:
+        return error.diag.message_primary or str(error)
+    return None
 
 
 def _row(record: StoredRecord) -> tuple[object, ...]:
@@ -99,7 +99,7 @@ def _state_statement(table: str) -> str:
         SELECT key, version, digest, deleted, body::jsonb FROM staged WHERE target = %s ORDER BY key
         ON CONFLICT (key) DO UPDATE SET version = excluded.version, digest = excluded.digest,
             deleted = excluded.deleted, body = excluded.body
-        WHERE (kept.version, kept.digest) < (excluded.version, excluded.digest)
+        WHERE (kept.version, kept.digest COLLATE "C") < (excluded.version, excluded.digest COLLATE "C")
         RETURNING key
     """  # noqa: S608  (table names are this module's own)
 
