@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import ipaddress
+import ssl
 from typing import Self
 
 import holidays
+import httpx
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from risk_engine.domain.calendar import IsWorkingDay, working_days
@@ -49,6 +55,39 @@ class EngineSettings(ChassisSettings):
     def _postgres(cls, value: SecretStr) -> SecretStr:
         if not value.get_secret_value().startswith(("postgresql://", "postgres://")):
             raise ValueError("must start with postgresql://")
+        try:
+            conninfo_to_dict(value.get_secret_value())
+        except psycopg.ProgrammingError as error:
+            raise ValueError(
+                "is not a URL PostgreSQL understands: postgresql://user@host:5432/name"
+            ) from error
+        return value
+
+    @field_validator("risk_webhook_url")
+    @classmethod
+    def _http(cls, value: str | None) -> str | None:
+        try:
+            url = httpx.URL(value or "https://none")
+        except httpx.InvalidURL as error:
+            raise ValueError(f"is not a URL: {error}") from error
+        if url.scheme not in ("http", "https") or not url.host:
+            raise ValueError("must be a URL such as https://hooks.example.com/troth")
+        return value
+
+    @field_validator("risk_webhook_secret")
+    @classmethod
+    def _signs(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not _is_key(value.get_secret_value()):
+            raise ValueError("must be whsec_ and at least 24 bytes in base64")
+        return value
+
+    @field_validator("risk_webhook_ca_bundle")
+    @classmethod
+    def _readable_bundle(cls, value: str | None) -> str | None:
+        try:
+            ssl.create_default_context(cafile=value)
+        except OSError as error:
+            raise ValueError(f"{value} cannot be read as certificates") from error
         return value
 
     @model_validator(mode="after")
@@ -70,3 +109,11 @@ class EngineSettings(ChassisSettings):
 
 def _networks(text: str) -> tuple[Network, ...]:
     return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+
+
+def _is_key(text: str) -> bool:
+    """By Standard Webhooks, "Signature scheme": 24 to 64 random bytes."""
+    try:
+        return len(base64.b64decode(text.removeprefix("whsec_"), validate=True)) >= 24
+    except binascii.Error:
+        return False

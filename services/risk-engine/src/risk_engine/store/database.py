@@ -13,13 +13,22 @@ from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from sqlalchemy import create_engine, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from troth_chassis.errors import ConfigurationError, TransientError
 
 Connection = AsyncConnection[TupleRow]
 OLDEST = 150000
+CONNECT_SECONDS = 10
+_LASTING = (
+    "password authentication failed",
+    "no password supplied",
+    "does not exist",
+    "permission denied",
+    "no pg_hba.conf entry",
+)
+"""The client tells why a connection failed in words only. These do not pass by waiting."""
 _MIGRATION_LOCK = 7_301_951
 _HERE = Path(__file__).resolve().parent.parent
 
@@ -36,6 +45,8 @@ class Database:
         try:
             async with self._pool.connection() as connection, connection.transaction():
                 yield connection
+        except psycopg.errors.ProgramLimitExceeded:
+            raise  # the data's fault, not the connection's: trying again would not help
         except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
             raise TransientError(f"PostgreSQL: {_first_line(error)}") from error
 
@@ -53,7 +64,7 @@ async def open_database(url: str, *, connections: int = 8) -> AsyncIterator[Data
 
 def migrate(url: str) -> None:
     """Brings the schema to the newest revision; safe when several replicas start at once."""
-    engine = create_engine(_sqlalchemy_url(url), poolclass=NullPool)
+    engine = create_engine("postgresql+psycopg://", creator=lambda: _connect(url), poolclass=NullPool)
     config = Config()
     config.set_main_option("script_location", str(_HERE / "migrations"))
     try:
@@ -62,8 +73,11 @@ def migrate(url: str) -> None:
             _check_server(int(connection.execute(text("SHOW server_version_num")).scalar_one()))
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
-    except OperationalError as error:
-        raise _explain(error) from error
+    except DBAPIError as error:
+        explained = _explain(error.orig)
+        if explained is None:
+            raise
+        raise explained from error
     finally:
         engine.dispose()
 
@@ -73,22 +87,26 @@ def _check_server(version: int) -> None:
         raise ConfigurationError(f"PostgreSQL {version // 10000} is too old: 15 or newer is needed")
 
 
-def _explain(error: OperationalError) -> TransientError | ConfigurationError:
-    sentence = _first_line(error.orig or error)
-    permanent = (
-        "password authentication failed",
-        "does not exist",
-        "no password supplied",
-        "permission denied",
-    )
-    if any(phrase in sentence for phrase in permanent):
-        return ConfigurationError(f"PostgreSQL refuses DATABASE_URL: {sentence}")
+def _connect(url: str) -> psycopg.Connection[TupleRow]:
+    return psycopg.connect(url, connect_timeout=CONNECT_SECONDS)
+
+
+def _explain(error: BaseException | None) -> TransientError | ConfigurationError | None:
+    """In the words the loops understand; None for a defect of ours."""
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        return ConfigurationError(
+            f"PostgreSQL lets the user of DATABASE_URL not create tables: {_first_line(error)}; "
+            "grant it CREATE on the schema"
+        )
+    if not isinstance(error, psycopg.OperationalError):
+        return None
+    sentence = _first_line(error)
+    if any(phrase in sentence for phrase in _LASTING):
+        return ConfigurationError(
+            f"PostgreSQL refuses DATABASE_URL: {sentence}; mend its user, password or name"
+        )
     return TransientError(f"PostgreSQL: {sentence}")
 
 
 def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
-def _sqlalchemy_url(url: str) -> str:
-    return "postgresql+psycopg://" + url.split("://", 1)[1]
