@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
@@ -58,7 +58,8 @@ async def evaluate_deals(
     gone = sorted(before.keys() - {item.deal.key for item in found})
     if gone:
         await drop_commitments(connection, gone)
-    after = await _write(connection, found, now)
+    entered = {item.deal.key: _entered(item.deal, before.get(item.deal.key), now) for item in found}
+    after = await _write(connection, found, entered)
     teams = {team for row in (*before.values(), *after) for team in row.teams}
     await add_marks(connection, "team", teams)
     await add_marks(connection, "forecast", (*gone, *(row.deal for row in after)))
@@ -84,7 +85,14 @@ def _mentions(deal: Deal) -> frozenset[str]:
     return frozenset(mention.key for text in texts for mention in candidate_keys(text))
 
 
-async def _write(connection: Connection, found: Sequence[_Found], now: datetime) -> list[CommitmentRow]:
+def _entered(deal: Deal, before: CommitmentRow | None, now: datetime) -> datetime:
+    """The deal's history knows best; where it is silent, the moment we first saw the deal in force."""
+    return deal.entered_commit_set or (before.entered_at if before else now)
+
+
+async def _write(
+    connection: Connection, found: Sequence[_Found], entered: Mapping[str, datetime]
+) -> list[CommitmentRow]:
     if not found:
         return []
     roster = await read_roster(connection)
@@ -95,7 +103,7 @@ async def _write(connection: Connection, found: Sequence[_Found], now: datetime)
     rows = []
     for item in found:
         needs = _needs(item, leaves[item.deal.key], tree, roster, typical)
-        row = _row(item, leaves[item.deal.key], needs, now)
+        row = _row(item, leaves[item.deal.key], needs, entered[item.deal.key])
         await replace_commitment(connection, row, needs, item.mentions)
         rows.append(row)
     return rows
@@ -119,7 +127,18 @@ def _needs(
     for leaf in leaves:
         sized = size_leaf(leaf, team_of(leaf.issue, roster, tree), typical)
         owed[sized.key] = NeededIssue(sized.key, sized.team, sized.points, sized.assumed)
-    return [owed.get(key, NeededIssue(key)) for key in sorted(_under(_roots(item), tree) | owed.keys())]
+    needed = _under(_roots(item), tree) | owed.keys()
+    above = _parents_of_subtasks(_roots(item), tree) - needed
+    return [
+        *(owed.get(key, NeededIssue(key)) for key in sorted(needed)),
+        *(NeededIssue(key, above=True) for key in sorted(above)),
+    ]
+
+
+def _parents_of_subtasks(roots: Iterable[str], tree: WorkTree) -> set[str]:
+    """A linked sub-task takes its sprint and its size from its parent, which need not be known yet."""
+    issues = (tree.issues[root] for root in roots if root in tree.issues)
+    return {issue.parent for issue in issues if issue.is_subtask and issue.parent is not None}
 
 
 def _under(roots: Iterable[str], tree: WorkTree) -> set[str]:
@@ -133,7 +152,9 @@ def _under(roots: Iterable[str], tree: WorkTree) -> set[str]:
     return found
 
 
-def _row(item: _Found, leaves: Sequence[Leaf], needs: Sequence[NeededIssue], now: datetime) -> CommitmentRow:
+def _row(
+    item: _Found, leaves: Sequence[Leaf], needs: Sequence[NeededIssue], entered: datetime
+) -> CommitmentRow:
     teams = sorted({need.team for need in needs if need.team is not None})
     on_boards = sum(need.team is not None for need in needs)
     return CommitmentRow(
@@ -143,6 +164,6 @@ def _row(item: _Found, leaves: Sequence[Leaf], needs: Sequence[NeededIssue], now
         probability=1.0 if item.deal.is_won else item.deal.probability,
         teams=tuple(teams),
         links=item.links,
-        entered_at=item.deal.entered_commit_set or now,
+        entered_at=entered,
         boardless=len(leaves) - on_boards,
     )

@@ -24,7 +24,7 @@ from risk_engine.evaluate.forecasts import DealResult, content_of, evaluate_fore
 from risk_engine.evaluate.teams import Terms, evaluate_one_team
 from risk_engine.ingest import Probe, no_probe
 from risk_engine.metrics import EngineMetrics
-from risk_engine.store.alerts import drop_assessment, keep_assessment
+from risk_engine.store.alerts import keep_assessment, withdraw_assessment
 from risk_engine.store.database import Connection, Database
 from risk_engine.store.marks import Claim, Kind, claim, count_marks, drop_marks
 from risk_engine.store.outbox import enqueue
@@ -34,6 +34,8 @@ from troth_chassis.service import Beat
 
 log = structlog.stdlib.get_logger(__name__)
 IDLE_SECONDS = 1.0
+LAG_SECONDS = 15.0
+"""The lag is looked at this often once alerting has begun."""
 BATCH: dict[Kind, int] = {"deal": 500, "team": 1, "forecast": 100}
 Lag = Callable[[], Awaitable[int]]
 
@@ -69,6 +71,7 @@ class Evaluator:
         self._probe = probe
         self._woken = woken
         self._live = False
+        self._lag_noted = 0.0
 
     async def run(self, beat: Beat) -> None:
         """Until cancelled."""
@@ -80,29 +83,42 @@ class Evaluator:
                 await self._idle()
 
     async def go_live(self) -> bool:
-        """True once alerting may begin; remembered in the database."""
+        """True once alerting may begin; remembered in the database.
+
+        The syncs say "complete" after all they published, so the lag that counts is measured after that was read.
+        """
         if self._live:
             return True
-        lag = await self._lag()
         async with self._database.transaction() as connection:
             self._live = await is_live(connection)
-            if not self._live and lag == 0 and await syncs_complete(connection):
+            complete = await syncs_complete(connection)
+        lag = await self._note_lag()
+        if not self._live and complete and lag == 0:
+            async with self._database.transaction() as connection:
                 await become_live(connection, self._clock.now())
-                self._live = True
-                log.info("both syncs are complete: alerting begins")
-        self._metrics.lag.set(max(lag, 0))
+            self._live = True
+            log.info("both syncs are complete: alerting begins")
         self._metrics.live.set(self._live)
         return self._live
+
+    async def _note_lag(self) -> int:
+        lag = await self._lag()
+        self._lag_noted = self._clock.monotonic()
+        self._metrics.lag.set(max(lag, 0))
+        return lag
 
     async def work_off(self) -> bool:
         """Evaluates until no mark is left that this replica can claim; True when there was any."""
         moved = False
         async with self._database.transaction() as connection:
-            await fire_timer(connection, "hourly", _hour(self._clock.now()))
+            # Vectors of different lengths cannot be combined: another number of trials starts everything anew.
+            await fire_timer(connection, f"hourly with {self._trials} trials", _hour(self._clock.now()))
         while await self._round():
             moved = True
         async with self._database.transaction() as connection:
             self._metrics.marks.set(await count_marks(connection))
+        if self._clock.monotonic() - self._lag_noted > LAG_SECONDS:
+            await self._note_lag()
         return moved
 
     async def _round(self) -> bool:
@@ -163,15 +179,15 @@ class Evaluator:
 
 
 async def _publish_assessment(connection: Connection, result: DealResult, now: datetime) -> None:
-    version = int(now.timestamp() * 1000)
-    notice_id = f"assessment-{result.deal}-{version}"
     if result.assessment is None:
-        if await drop_assessment(connection, result.deal):
-            body = withdrawn_row(result.deal, version)
-            await enqueue(connection, notice_id=notice_id, endpoint="kafka", stream=result.deal, body=body)
-    elif await keep_assessment(connection, result.assessment, content_of(result.assessment), now):
-        row = assessment_row(result.assessment, version)
-        await enqueue(connection, notice_id=notice_id, endpoint="kafka", stream=result.deal, body=row)
+        version = await withdraw_assessment(connection, result.deal, now)
+        row = None if version is None else withdrawn_row(result.deal, version)
+    else:
+        version = await keep_assessment(connection, result.assessment, content_of(result.assessment), now)
+        row = None if version is None else assessment_row(result.assessment, version)
+    if row is not None:
+        notice_id = f"assessment-{result.deal}-{version}"
+        await enqueue(connection, notice_id=notice_id, endpoint="kafka", stream=result.deal, body=row, at=now)
 
 
 def _hour(now: datetime) -> datetime:

@@ -58,7 +58,7 @@ async def evaluate_forecasts(connection: Connection, keys: Sequence[str], terms:
     """Results of the deals, in the order of ``keys``; nothing is written."""
     rows = await read_commitments(connection, keys)
     deals = await read_deals(connection, rows)
-    known = await _known(connection, rows)
+    known = await _known(connection, rows, terms.trials)
     results = []
     for key in keys:
         if key in rows and key in deals:
@@ -68,12 +68,12 @@ async def evaluate_forecasts(connection: Connection, keys: Sequence[str], terms:
     return results
 
 
-async def _known(connection: Connection, rows: Mapping[str, CommitmentRow]) -> _Known:
+async def _known(connection: Connection, rows: Mapping[str, CommitmentRow], trials: int) -> _Known:
     teams = sorted({team for row in rows.values() for team in row.teams})
     covers = await read_covers(connection, teams)
     prints = [cover.as_finding(team).fingerprint for team, cover in covers.items()]
     return _Known(
-        await read_finish(connection, rows),
+        await read_finish(connection, rows, trials),
         await read_team_names(connection, teams),
         covers,
         await read_firing(connection, prints),

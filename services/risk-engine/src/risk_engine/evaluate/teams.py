@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 from typing import Any
 
 from risk_engine.domain.calendar import IsWorkingDay, day_of, last_day_of_sprint
@@ -18,7 +18,7 @@ from risk_engine.domain.capacity import (
     sprint_grid,
     usual_cadence,
 )
-from risk_engine.domain.feasibility import TeamOutlook, deal_joins, evaluate_team
+from risk_engine.domain.feasibility import OwedLeaf, TeamOutlook, deal_joins, evaluate_team
 from risk_engine.domain.finding import Finding
 from risk_engine.domain.model import Flags, Floats, Sprint, Team
 from risk_engine.domain.rules import oversold
@@ -30,8 +30,11 @@ from risk_engine.store.commitments import (
     replace_outlook,
 )
 from risk_engine.store.database import Connection
-from risk_engine.store.marks import add_marks
+from risk_engine.store.marks import add_marks, take_join_lock
 from risk_engine.store.views import read_deals, read_roster, read_team_sprints
+
+HORIZON = timedelta(days=3_653)
+"""Capacity is drawn this far ahead. Dates such as 4000-12-31 mean "never", and would cost gigabytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +57,13 @@ async def evaluate_one_team(connection: Connection, key: str, terms: Terms) -> F
     roster = await read_roster(connection)
     team = roster.teams.get(key)
     owed = await read_owed(connection, key) if team else []
+    commitments = await read_commitments(connection, {deal for leaf in owed for deal in leaf.deals})
+    deals = await read_deals(connection, commitments)
+    owed = _standing(owed, deals)
+    commitments = {deal: row for deal, row in commitments.items() if deal in deals}
     if team is None or not owed:
         await _store(connection, key, terms, {}, None, {})
         return None
-    commitments = await read_commitments(connection, {deal for leaf in owed for deal in leaf.deals})
     sprints = await read_team_sprints(connection, key)
     basis = await _basis(connection, sprints, roster.teams)
     capacity = _capacity(key, sprints, basis, terms, max(row.promised_date for row in commitments.values()))
@@ -68,9 +74,15 @@ async def evaluate_one_team(connection: Connection, key: str, terms: Terms) -> F
         {deal: _joins(row, terms) for deal, row in commitments.items()},
         capacity,
     )
-    finding = oversold(outlook, team.name, await read_deals(connection, commitments))
+    finding = oversold(outlook, team.name, deals)
     await _store(connection, key, terms, _body(team, basis, outlook), finding, outlook.finish)
     return finding
+
+
+def _standing(owed: Sequence[OwedLeaf], deals: Collection[str]) -> list[OwedLeaf]:
+    """Without the deals that were deleted since they were evaluated; their own marks wait already."""
+    kept = (OwedLeaf(leaf.issue, leaf.points, leaf.deals & frozenset(deals)) for leaf in owed)
+    return [leaf for leaf in kept if leaf.deals]
 
 
 async def _store(
@@ -97,6 +109,9 @@ async def _basis(
     basis = capacity_basis(own, ())
     if not basis.cold:
         return basis
+    await take_join_lock(
+        connection
+    )  # a sprint that arrives now must find this team's outlook, or be seen by it
     others = [completed_history(await read_team_sprints(connection, key)) for key in sorted(teams)]
     return capacity_basis(own, pooled_points(others))
 
@@ -110,7 +125,11 @@ def _capacity(
         if sprint.state == "active" and sprint.end is not None
     ]
     grid = sprint_grid(
-        terms.today, max(ends, default=None), usual_cadence(sprints), terms.is_working_day, until
+        terms.today,
+        max(ends, default=None),
+        usual_cadence(sprints),
+        terms.is_working_day,
+        min(until, terms.today + HORIZON),
     )
     draws = capacity_draws(key, basis.points, terms.trials, grid.sprints, basis.halving)
     return TeamCapacity(draws, grid, basis.cold)

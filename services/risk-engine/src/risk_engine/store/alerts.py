@@ -71,24 +71,45 @@ async def read_notices(connection: Connection, phase: str | None) -> list[dict[s
 
 async def keep_assessment(
     connection: Connection, assessment: Assessment, content: dict[str, Any], as_of: datetime
-) -> bool:
-    """Stores the assessment; True when its content differs from the one kept before."""
+) -> int | None:
+    """Stores the assessment when its content differs from the one kept before; returns its version, in ms.
+
+    The claim on the deal decides what is newest, not the clock: replicas' clocks differ, and two evaluations may
+    fall into one millisecond. The version grows nevertheless.
+    """
     digest = content_hash(msgspec.json.encode(content, order="deterministic"))
     result = await connection.execute(
         """
-        INSERT INTO assessments AS kept (deal_key, digest, as_of, body) VALUES (%s, %s, %s, %s)
-        ON CONFLICT (deal_key) DO UPDATE SET digest = excluded.digest, as_of = excluded.as_of, body = excluded.body
-        WHERE kept.digest <> excluded.digest AND kept.as_of < excluded.as_of
-        RETURNING deal_key
+        INSERT INTO assessments AS kept (deal_key, version, digest, as_of, body) VALUES (%s, %s, %s, %s, %s)
+        ON CONFLICT (deal_key) DO UPDATE SET version = greatest(excluded.version, kept.version + 1),
+            digest = excluded.digest, as_of = excluded.as_of, body = excluded.body
+        WHERE kept.digest <> excluded.digest
+        RETURNING version
         """,
-        (assessment.deal_key, digest, as_of, Jsonb(msgspec.to_builtins(assessment))),
+        (
+            assessment.deal_key,
+            _milliseconds(as_of),
+            digest,
+            as_of,
+            Jsonb(msgspec.to_builtins(assessment)),
+        ),
     )
-    return await result.fetchone() is not None
+    row = await result.fetchone()
+    return None if row is None else int(row[0])
 
 
-async def drop_assessment(connection: Connection, deal: str) -> bool:
-    """Forgets the deal's assessment; True when there was one."""
+async def withdraw_assessment(connection: Connection, deal: str, as_of: datetime) -> int | None:
+    """Empties the deal's assessment when there is one; returns the version of its absence, in ms."""
     result = await connection.execute(
-        "DELETE FROM assessments WHERE deal_key = %s RETURNING deal_key", (deal,)
+        """
+        UPDATE assessments SET version = greatest(%s, version + 1), digest = '-', as_of = %s, body = NULL
+        WHERE deal_key = %s AND body IS NOT NULL RETURNING version
+        """,
+        (_milliseconds(as_of), as_of, deal),
     )
-    return await result.fetchone() is not None
+    row = await result.fetchone()
+    return None if row is None else int(row[0])
+
+
+def _milliseconds(at: datetime) -> int:
+    return int(at.timestamp() * 1000)

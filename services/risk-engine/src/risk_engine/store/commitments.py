@@ -41,6 +41,8 @@ class NeededIssue:
     team: str | None = None
     points: float | None = None
     assumed: bool | None = None
+    above: bool = False
+    """The parent of a linked sub-task, known or not: it is planned there, but not needed as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +96,14 @@ async def read_commitments(connection: Connection, deals: Collection[str]) -> di
 async def replace_commitment(
     connection: Connection, row: CommitmentRow, needs: Sequence[NeededIssue], mentions: Collection[str]
 ) -> None:
-    """Writes a commitment with everything it needs; the first entry into force is kept."""
+    """Writes a commitment with everything it needs."""
     await connection.execute(
         """
-        INSERT INTO commitments AS kept (deal_key, promised_date, won, probability, teams, links, entered_at, boardless)
+        INSERT INTO commitments (deal_key, promised_date, won, probability, teams, links, entered_at, boardless)
         VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
         ON CONFLICT (deal_key) DO UPDATE SET promised_date = excluded.promised_date, won = excluded.won,
             probability = excluded.probability, teams = excluded.teams, links = excluded.links,
-            entered_at = least(kept.entered_at, excluded.entered_at), boardless = excluded.boardless
+            entered_at = excluded.entered_at, boardless = excluded.boardless
         """,
         (
             row.deal,
@@ -128,8 +130,8 @@ async def _replace_needs(connection: Connection, deal: str, needs: Sequence[Need
     await connection.execute("DELETE FROM deal_issues WHERE deal_key = %s", (deal,))
     async with connection.cursor() as cursor:
         await cursor.executemany(
-            "INSERT INTO deal_issues (deal_key, issue, team, points, assumed) VALUES (%s, %s, %s, %s, %s)",
-            [(deal, need.issue, need.team, need.points, need.assumed) for need in needs],
+            "INSERT INTO deal_issues (deal_key, issue, team, points, assumed, above) VALUES (%s, %s, %s, %s, %s, %s)",
+            [(deal, need.issue, need.team, need.points, need.assumed, need.above) for need in needs],
         )
 
 
@@ -181,10 +183,13 @@ async def replace_outlook(
     return sorted(touched)
 
 
-async def read_finish(connection: Connection, deals: Collection[str]) -> dict[str, dict[str, Floats]]:
-    """Finish vectors by deal and team."""
+async def read_finish(
+    connection: Connection, deals: Collection[str], trials: int
+) -> dict[str, dict[str, Floats]]:
+    """Finish vectors by deal and team; those of another number of trials cannot be combined and are left out."""
     result = await connection.execute(
-        "SELECT deal_key, team, days FROM finish_vectors WHERE deal_key = ANY(%s)", (list(deals),)
+        "SELECT deal_key, team, days FROM finish_vectors WHERE deal_key = ANY(%s) AND length(days) = %s",
+        (list(deals), trials * np.dtype("<f4").itemsize),
     )
     found: dict[str, dict[str, Floats]] = defaultdict(dict)
     for deal, team, days in await result.fetchall():
@@ -214,7 +219,7 @@ async def read_committed_dates(connection: Connection, deals: Collection[str]) -
     result = await connection.execute(
         """
         SELECT d.deal_key, max((i.body->>'due_date')::date) FROM deal_issues d JOIN issues i ON i.key = d.issue
-        WHERE d.deal_key = ANY(%s) AND i.body->>'due_date' IS NOT NULL GROUP BY d.deal_key
+        WHERE d.deal_key = ANY(%s) AND NOT d.above AND i.body->>'due_date' IS NOT NULL GROUP BY d.deal_key
         """,
         (list(deals),),
     )

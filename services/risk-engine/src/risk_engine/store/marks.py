@@ -1,5 +1,8 @@
 """The work queue: append-only marks that a subject must be evaluated again.
 
+Deals come before teams and teams before forecasts, also when several replicas work: an alert that another one
+silences must never slip out because the other was not evaluated yet.
+
 Ingest takes the join lock shared, the evaluation of deals takes it exclusively. Without it a deal could be
 evaluated between an issue's look-up and its commit, and neither side would ever see the other.
 """
@@ -8,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, LiteralString
 
 from risk_engine.store.database import Connection
 from troth_contracts import topics
@@ -49,12 +52,13 @@ async def claim(connection: Connection, kind: Kind, limit: int) -> list[Claim]:
     The lock is taken before the marks are read, so a mark that comes later is never deleted unseen.
     """
     result = await connection.execute(
-        """
+        f"""
         SELECT subject FROM (
-            SELECT subject, min(id) AS oldest FROM marks WHERE kind = %s GROUP BY subject ORDER BY oldest LIMIT %s
+            SELECT subject, min(id) AS oldest FROM marks WHERE kind = %s AND {_READY[kind]}
+            GROUP BY subject ORDER BY oldest LIMIT %s
         ) AS waiting
         WHERE pg_try_advisory_xact_lock(hashtextextended(%s || subject, 0))
-        """,
+        """,  # noqa: S608  (conditions are this module's own)
         (kind, limit, kind),
     )
     subjects = [subject for (subject,) in await result.fetchall()]
@@ -101,12 +105,35 @@ async def mark_changes(connection: Connection, changed: Mapping[str, Sequence[st
     """Marks every subject that the changed records touch."""
     await add_marks(connection, "deal", changed.get(topics.OPPORTUNITIES.name, ()))
     await add_marks(connection, "team", changed.get(topics.BOARDS.name, ()))
+    if topics.BOARDS.name in changed or topics.SPRINTS.name in changed:
+        await _mark_cold_teams(connection)
     for topic, statement in _LOOK_UPS.items():
         if keys := changed.get(topic):
             await connection.execute(statement, {"keys": list(keys)})
 
 
-_LOOK_UPS: Mapping[str, str] = {
+async def _mark_cold_teams(connection: Connection) -> None:
+    """Other teams' sprints stand in for what these lack, so they depend on every board and sprint."""
+    await connection.execute(
+        "INSERT INTO marks (kind, subject) SELECT 'team', team FROM outlooks WHERE (cover->>'cold')::boolean"
+    )
+
+
+_READY: Mapping[Kind, LiteralString] = {
+    "deal": "true",
+    "team": "NOT EXISTS (SELECT FROM marks earlier WHERE earlier.kind = 'deal')",
+    "forecast": """
+        NOT EXISTS (
+            SELECT FROM marks earlier WHERE earlier.kind = 'deal' AND earlier.subject = marks.subject
+        ) AND NOT EXISTS (
+            SELECT FROM commitments c JOIN marks earlier ON earlier.kind = 'team' AND earlier.subject = ANY (c.teams)
+            WHERE c.deal_key = marks.subject
+        )
+    """,
+}
+"""What must be done before a mark may be claimed. Marks being worked on are still there: they go with the commit."""
+
+_LOOK_UPS: Mapping[str, LiteralString] = {
     topics.ISSUES.name: """
         INSERT INTO marks (kind, subject)
         WITH moved AS (SELECT key, body FROM issues WHERE key = ANY(%(keys)s)),
@@ -121,16 +148,21 @@ _LOOK_UPS: Mapping[str, str] = {
     """,
     topics.SPRINTS.name: """
         INSERT INTO marks (kind, subject)
-        SELECT DISTINCT 'deal', d.deal_key
-        FROM sprints s, deal_issues d JOIN issues i ON i.key = d.issue
-        WHERE s.key = ANY(%(keys)s) AND i.body->'sprint_ids' ? (s.body->>'id')
+        SELECT DISTINCT 'deal', d.deal_key FROM deal_issues d JOIN issues i ON i.key = d.issue
+        WHERE i.body->'sprint_ids' ?| (
+            SELECT array_agg(substring(key FROM '[^:]*$')) FROM unnest(%(keys)s::text[]) AS sprint(key)
+        )
     """,
     topics.BOARDS.name: """
         INSERT INTO marks (kind, subject)
-        SELECT DISTINCT 'deal', d.deal_key
-        FROM boards b, deal_issues d JOIN issues i ON i.key = d.issue
-        WHERE b.key = ANY(%(keys)s)
-            AND (b.body->'project_ids' ? (i.body->>'project_id') OR b.body->'project_keys' ? (i.body->>'project_key'))
+        SELECT DISTINCT 'deal', d.deal_key FROM deal_issues d
+        WHERE substring(d.issue FROM '^(.*):') IN (
+            SELECT substring(key FROM '^(.*):') FROM unnest(%(keys)s::text[]) AS board(key)
+        )
     """,
 }
-"""Who must be evaluated again when records of a topic changed."""
+"""Who must be evaluated again when records of a topic changed; deleted ones have no body, so keys are compared.
+
+A board says whose an issue is, what counts as done and which team a sprint is of. It changes rarely, so it marks
+every deal with work on its site, whatever it listed before and lists now.
+"""

@@ -37,7 +37,7 @@ async def become_live(connection: Connection, now: datetime) -> None:
 
 
 async def fire_timer(connection: Connection, name: str, due: datetime) -> None:
-    """Marks every promise once per timer and due time: days pass, holds end, chances change."""
+    """Marks every promise once per timer and due time: days pass, holds end, chances and typical sizes change."""
     result = await connection.execute(
         "INSERT INTO timers (name, due) VALUES (%s, %s) ON CONFLICT DO NOTHING RETURNING name", (name, due)
     )

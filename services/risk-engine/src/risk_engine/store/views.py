@@ -101,19 +101,22 @@ async def read_team_sprints(connection: Connection, team: str) -> list[model.Spr
 async def read_typical_sizes(connection: Connection, roster: Roster) -> TypicalSizes:
     """Median estimates per team and type, from every estimated issue of the teams' projects."""
     boards_of = {
-        project: key
+        (key.rpartition(":")[0], project): key
         for key, team in sorted(roster.teams.items(), reverse=True)
         for project in team.project_keys
     }
     result = await connection.execute(
         """
-        SELECT body->>'project_key', body->>'type_name', (body->>'estimate')::float8 FROM issues
-        WHERE NOT deleted AND body->>'estimate' IS NOT NULL AND body->>'project_key' = ANY(%s)
-        """,
-        (list(boards_of),),
+        SELECT body->>'site_id', body->>'project_key', body->>'type_name', (body->>'estimate')::float8 FROM issues
+        WHERE NOT deleted AND body->>'estimate' IS NOT NULL
+        """
     )
     rows = await result.fetchall()
-    return typical_sizes((boards_of[project], kind, points) for project, kind, points in rows)
+    return typical_sizes(
+        (boards_of[site, project], kind, points)
+        for site, project, kind, points in rows
+        if (site, project) in boards_of
+    )
 
 
 def to_deal(wire: crm.Deal, owners: Mapping[str, str]) -> model.Deal:
@@ -208,8 +211,11 @@ async def _owner_names(connection: Connection, wires: Iterable[crm.Deal]) -> dic
 
 
 async def _board_done(connection: Connection) -> dict[str, frozenset[str]]:
-    """Done statuses by ``<site>:<project key>``: the last mapped column of the project's scrum boards."""
-    statement = "SELECT key, body::text FROM boards WHERE NOT deleted"
+    """Done statuses by ``<site>:<project key>``: the last mapped column of the project's scrum boards.
+
+    The last column of other boards may be "ready for development".
+    """
+    statement = "SELECT key, body::text FROM boards WHERE NOT deleted AND body->>'type' = 'scrum'"
     boards = await _bodies(connection, statement, (), jira.Board)
     done: dict[str, frozenset[str]] = {}
     for board in boards.values():

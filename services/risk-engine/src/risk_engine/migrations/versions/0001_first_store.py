@@ -74,6 +74,7 @@ def upgrade() -> None:
             team text,                  -- who owes it; null when it is done, no leaf, or on no board
             points double precision,
             assumed boolean,
+            above boolean NOT NULL DEFAULT false, -- parent of a linked sub-task: watched, not needed
             PRIMARY KEY (deal_key, issue)
         );
         CREATE INDEX deal_issues_issue ON deal_issues (issue);
@@ -109,9 +110,10 @@ def upgrade() -> None:
 
         CREATE TABLE assessments (
             deal_key text PRIMARY KEY,
+            version bigint NOT NULL,    -- ms, grows with every change of the deal's assessment
             digest text NOT NULL,
             as_of timestamptz NOT NULL,
-            body jsonb NOT NULL
+            body jsonb                  -- null: withdrawn, the version is remembered
         );
 
         CREATE TABLE alerts (
@@ -134,9 +136,9 @@ def upgrade() -> None:
             endpoint text NOT NULL,
             stream text NOT NULL,
             body jsonb NOT NULL,
-            created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+            created_at timestamptz NOT NULL,
             attempts integer NOT NULL DEFAULT 0,
-            eligible_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+            eligible_at timestamptz NOT NULL,
             locked_until timestamptz,
             delivered_at timestamptz,
             dead_at timestamptz,
