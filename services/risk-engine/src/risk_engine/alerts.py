@@ -114,6 +114,7 @@ class Alerts:
             endpoint="kafka",
             stream=notice.alert_id,
             body=transition_row(notice),
+            at=notice.at,
         )
         if self._has_webhook:
             await enqueue(
@@ -122,6 +123,7 @@ class Alerts:
                 endpoint="webhook",
                 stream=notice.alert_id,
                 body=webhook_body(notice),
+                at=notice.at,
             )
 
 

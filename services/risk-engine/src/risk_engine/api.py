@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from fastapi import FastAPI, HTTPException
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.responses import JSONResponse
 
 from risk_engine.store.alerts import read_notices
 from risk_engine.store.database import Database
 from risk_engine.store.progress import read_counts
+from troth_chassis.errors import TransientError
 
 
 def add_routes(app: FastAPI, database: Database) -> None:
     """Adds the engine's routes to the service's application."""
+
+    @app.exception_handler(TransientError)
+    async def unavailable(_request: Request, error: Exception) -> JSONResponse:
+        """The database does not answer; so says the service's readiness too."""
+        return JSONResponse({"detail": str(error)}, status_code=503)
 
     @app.get("/status")
     async def status() -> dict[str, Any]:
@@ -29,7 +36,9 @@ def add_routes(app: FastAPI, database: Database) -> None:
     @app.get("/deals/{deal_key}")
     async def deal(deal_key: str) -> dict[str, Any]:
         """Promised, committed and forecast date of a deal; ``deal_key`` is ``<org>:<opportunity id>``."""
-        return await _one(database, "SELECT body FROM assessments WHERE deal_key = %s", deal_key)
+        return await _one(
+            database, "SELECT body FROM assessments WHERE deal_key = %s AND body IS NOT NULL", deal_key
+        )
 
     @app.get("/teams/{team_key}")
     async def team(team_key: str) -> dict[str, Any]:
@@ -40,7 +49,8 @@ def add_routes(app: FastAPI, database: Database) -> None:
 async def _one(
     database: Database,
     statement: Literal[
-        "SELECT body FROM assessments WHERE deal_key = %s", "SELECT body FROM outlooks WHERE team = %s"
+        "SELECT body FROM assessments WHERE deal_key = %s AND body IS NOT NULL",
+        "SELECT body FROM outlooks WHERE team = %s",
     ],
     key: str,
 ) -> dict[str, Any]:

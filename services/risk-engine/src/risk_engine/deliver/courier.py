@@ -17,7 +17,7 @@ from risk_engine.metrics import EngineMetrics
 from risk_engine.store.database import Database
 from risk_engine.store.outbox import Endpoint, Outgoing, count_pending, lease, settle_delivered, settle_failed
 from troth_chassis.clock import Clock
-from troth_chassis.errors import TransientError
+from troth_chassis.errors import PoisonError, TransientError
 from troth_chassis.service import Beat
 from troth_chassis.writer import ScopeWriter
 
@@ -83,9 +83,23 @@ class Courier:
             for row in rows:
                 await self._settle(row, "kafka", Answer(delivered=False, text=str(error)))
             raise
+        except PoisonError as error:
+            await self._one_by_one(rows, error)
+            return
         self._probe("sent kafka")
         for row in rows:
             await self._settle(row, "kafka", Answer(delivered=True, text="acknowledged"))
+
+    async def _one_by_one(self, rows: list[Outgoing], error: PoisonError) -> None:
+        """One row can never be taken, nobody said which: the others go on their own, it ends as dead."""
+        if len(rows) > 1:
+            for row in rows:
+                await self._to_kafka([row])
+            return
+        log.error("notice can never be published", notice=rows[0].notice_id, reason=error.reason)
+        async with self._database.transaction() as connection:
+            await settle_failed(connection, rows[0], error.reason, again_at=None, now=self._clock.now())
+        self._metrics.deliveries.labels("kafka", "dead").inc()
 
     async def _to_webhook(self, rows: list[Outgoing]) -> None:
         await asyncio.gather(*(self._send(row) for row in rows))
@@ -109,7 +123,7 @@ class Courier:
                 await settle_delivered(connection, row.id, now, answer.text)
             else:
                 again = None if delay is None else now + timedelta(seconds=delay)
-                await settle_failed(connection, row.id, answer.text, again_at=again, now=now)
+                await settle_failed(connection, row, answer.text, again_at=again, now=now)
         self._metrics.deliveries.labels(endpoint, "delivered" if answer.delivered else "failed").inc()
         self._probe(f"settled {endpoint}")
 

@@ -29,15 +29,21 @@ class Outgoing:
 
 
 async def enqueue(
-    connection: Connection, *, notice_id: str, endpoint: Endpoint, stream: str, body: Mapping[str, Any]
+    connection: Connection,
+    *,
+    notice_id: str,
+    endpoint: Endpoint,
+    stream: str,
+    body: Mapping[str, Any],
+    at: datetime,
 ) -> None:
-    """Adds a row; the same notice is never added to an endpoint twice."""
+    """Adds a row, to be delivered from ``at`` on; the same notice is never added to an endpoint twice."""
     await connection.execute(
         """
-        INSERT INTO outbox (notice_id, endpoint, stream, body) VALUES (%s, %s, %s, %s)
+        INSERT INTO outbox (notice_id, endpoint, stream, body, created_at, eligible_at) VALUES (%s, %s, %s, %s, %s, %s)
         ON CONFLICT (notice_id, endpoint) DO NOTHING
         """,
-        (notice_id, endpoint, stream, Jsonb(dict(body))),
+        (notice_id, endpoint, stream, Jsonb(dict(body)), at, at),
     )
 
 
@@ -71,21 +77,29 @@ async def settle_delivered(connection: Connection, row_id: int, now: datetime, a
     """The receiver took it."""
     await connection.execute(
         "UPDATE outbox SET delivered_at = %s, locked_until = NULL, last_answer = %s WHERE id = %s",
-        (now, answer[:LONGEST_ANSWER], row_id),
+        (now, _kept(answer), row_id),
     )
 
 
 async def settle_failed(
-    connection: Connection, row_id: int, answer: str, *, again_at: datetime | None, now: datetime
+    connection: Connection, row: Outgoing, answer: str, *, again_at: datetime | None, now: datetime
 ) -> None:
-    """Tries again at ``again_at``, or gives up and keeps the row as dead when that is None."""
+    """Tries again at ``again_at``, or gives up and keeps the row as dead when that is None.
+
+    Nothing happens when the lease ran out and somebody else took the row meanwhile: theirs is the say.
+    """
     await connection.execute(
         """
         UPDATE outbox SET locked_until = NULL, last_answer = %s, eligible_at = coalesce(%s, eligible_at), dead_at = %s
-        WHERE id = %s
+        WHERE id = %s AND attempts = %s AND delivered_at IS NULL
         """,
-        (answer[:LONGEST_ANSWER], again_at, now if again_at is None else None, row_id),
+        (_kept(answer), again_at, now if again_at is None else None, row.id, row.attempts),
     )
+
+
+def _kept(answer: str) -> str:
+    """What a receiver says may hold anything; PostgreSQL refuses NUL characters."""
+    return answer[:LONGEST_ANSWER].replace("\0", "\ufffd")
 
 
 async def count_pending(connection: Connection) -> int:
