@@ -34,7 +34,7 @@ class OrgUnderTest(Protocol):
 
 
 class ReaderContract:
-    """The fixture ``org`` gives an OrgUnderTest."""
+    """The fixture ``org`` gives an OrgUnderTest; tests may share one org, so none counts on an untouched one."""
 
     @pytest.fixture
     async def org(self) -> Any:
@@ -51,13 +51,13 @@ class ReaderContract:
 
     async def test_first_page_tells_total_and_server_time(self, org: OrgUnderTest) -> None:
         page = await org.reader.query(await self._all(org))
-        assert page.total == DEALS
+        assert page.total >= DEALS
         assert page.server_time.utcoffset() == timedelta(0)
 
     async def test_pages_hold_every_row_once_in_order(self, org: OrgUnderTest) -> None:
         query = await self._all(org)
         found = await rows(org.reader, query)
-        assert len(found) == DEALS
+        assert len(found) == (await org.reader.query(query)).total
         keys = [(str(row["SystemModstamp"]), str(row["Id"])) for row in found]
         assert keys == sorted(keys)
 
@@ -73,7 +73,7 @@ class ReaderContract:
         page = await org.reader.query(query)
         await org.lose_locators()
         rest = [row for later in query.after(page.records[-1]) for row in await rows(org.reader, later)]
-        assert len({str(row["Id"]) for row in (*page.records, *rest)}) == DEALS
+        assert len({str(row["Id"]) for row in (*page.records, *rest)}) == page.total
 
     async def test_lower_bound_is_inclusive_by_the_second(self, org: OrgUnderTest) -> None:
         changed = await org.put(
@@ -87,7 +87,8 @@ class ReaderContract:
 
     async def test_soft_deleted_rows_are_shown_and_hard_deleted_ones_are_not(self, org: OrgUnderTest) -> None:
         query = Query("Opportunity", ("Id", "IsDeleted"))
-        soft, hard = [str(row["Id"]) for row in (await rows(org.reader, query))[:2]]
+        alive = [str(row["Id"]) for row in await rows(org.reader, query) if not row["IsDeleted"]]
+        soft, hard = alive[:2]
         await org.delete("Opportunity", soft, hard=False)
         await org.delete("Opportunity", hard, hard=True)
         found = {str(row["Id"]): row["IsDeleted"] for row in await rows(org.reader, query)}
@@ -96,7 +97,7 @@ class ReaderContract:
 
     async def test_undeleted_rows_are_alive_with_a_new_stamp(self, org: OrgUnderTest) -> None:
         query = Query("Opportunity", ("Id", "IsDeleted", "SystemModstamp"))
-        before = (await rows(org.reader, query))[0]
+        before = next(row for row in await rows(org.reader, query) if not row["IsDeleted"])
         key = str(before["Id"])
         await org.advance(5)
         await org.delete("Opportunity", key, hard=False)
@@ -132,7 +133,7 @@ class ReaderContract:
         name = 'O\'Neil \\ "Co" %_ ; --'
         key = await org.put("Opportunity", None, Name=name, StageName="Prospecting", CloseDate="2026-12-24")
         found = await rows(org.reader, Query("Opportunity", ("Id",), (Condition("Name", "=", name),)))
-        assert [row["Id"] for row in found] == [key]
+        assert key in {row["Id"] for row in found}
 
     async def test_schema_names_what_is_there(self, org: OrgUnderTest) -> None:
         schema = await read_schema(org.reader)

@@ -77,6 +77,13 @@ def test_empty_text_is_null_and_nul_is_removed() -> None:
     assert deal.description == "ab"
 
 
+def test_half_a_surrogate_pair_does_not_stop_the_deal() -> None:
+    deal = deal_of(Description="a\ud83db", NextStep="\U0001f600 ok")
+    assert deal.description == "a\ufffdb"
+    assert deal.next_step == "\U0001f600 ok"
+    assert encode_body(deal)
+
+
 def test_times_are_utc() -> None:
     deal = deal_of(SystemModstamp="2022-03-17T16:21:26.000+0000", CreatedDate="2022-03-17T18:21:26.000+0200")
     assert deal.source_modified_at == deal.created_at == datetime(2022, 3, 17, 16, 21, 26, tzinfo=UTC)

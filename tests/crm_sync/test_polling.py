@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 
 import msgspec
 import pytest
@@ -179,6 +180,15 @@ async def test_a_bad_record_goes_to_the_dead_letters_once_and_its_neighbours_flo
     assert letter.key == f"{ORG_ID}:{bad}"
     assert dict(letter.headers)["reason"] == b"CloseDate is 'someday', not a date"
     assert b'"CloseDate":"someday"' in (letter.value or b"")
+
+
+async def test_a_dead_letter_can_carry_what_utf_8_cannot(stage: Stage) -> None:
+    stage.org.deal("bad", CloseDate="someday", Description="\ud83d", Amount=Decimal("1.5"))
+
+    await stage.poll()
+
+    (letter,) = stage.bus.of(LETTERS)
+    assert b"ud83d" in (letter.value or b"")
 
 
 async def test_a_mended_record_is_published(stage: Stage) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx
 import pytest
+from aiokafka import ConsumerRecord
 from tests.crm_sync.fakes import record_id
 from tests.crm_sync.simulated import CLIENT, SimulatedOrg, seed, simulated_org
 
@@ -25,7 +26,7 @@ from troth_chassis.topic_reader import read_topic
 from troth_contracts.codec import InRecord, decode
 from troth_contracts.crm import Deal
 from troth_contracts.sync import SyncStatus
-from troth_contracts.topics import CRM_STATE, OPPORTUNITIES, REFERENCE, SYNC_STATUS, Topic
+from troth_contracts.topics import CRM_STATE, OPPORTUNITIES, REFERENCE, SYNC_STATUS, Topic, dead_letter_topic
 from troth_sandbox.processes import ChildProcess
 
 DEADLINE = 60.0
@@ -83,10 +84,13 @@ class Running:
 
 
 async def _records(kafka: str, topic: Topic, org_id: str) -> list[InRecord]:
-    found = []
-    async for page in read_topic(kafka, topic):
-        found += [decode(topic.name, record.key, record.value, record.headers) for record in page]
-    return [record for record in found if org_id in record.key]
+    raw = await _raw(kafka, topic, org_id)
+    return [decode(topic.name, record.key, record.value, record.headers) for record in raw]
+
+
+async def _raw(kafka: str, topic: Topic, org_id: str) -> list[ConsumerRecord]:
+    pages = [page async for page in read_topic(kafka, topic)]
+    return [record for page in pages for record in page if org_id.encode() in (record.key or b"")]
 
 
 @contextmanager
@@ -205,6 +209,17 @@ def test_changes_deletions_and_undeletions_arrive(service: Running) -> None:
     service.wait_for_truth()
     assert back in service.deals()
     assert service.deals()[changed].roles == ()
+
+
+def test_a_bad_record_is_a_dead_letter_and_its_neighbours_flow(tmp_path: Path, kafka: str) -> None:
+    contents = seed(3)
+    contents["objects"]["Opportunity"][1]["Name"] = None
+    with running(tmp_path, kafka, contents) as service:
+        service.wait(service.complete)
+        assert set(service.deals()) == {record_id("Opportunity", 1), record_id("Opportunity", 3)}
+        (letter,) = asyncio.run(_raw(kafka, dead_letter_topic("crm-sync"), service.org_id))
+        assert dict(letter.headers)["reason"] == b"Name is empty"
+        assert b'"Name":null' in letter.value
 
 
 def test_restart_publishes_nothing_twice(service: Running) -> None:

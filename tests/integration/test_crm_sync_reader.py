@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,9 +33,9 @@ def environment(org: SimulatedOrg, **more: str) -> dict[str, str]:
     }
 
 
-@pytest.fixture
-def simulator(tmp_path: Path) -> Iterator[SimulatedOrg]:
-    with simulated_org(tmp_path, seed(DEALS)) as running:
+@pytest.fixture(scope="module")
+def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatedOrg]:
+    with simulated_org(tmp_path_factory.mktemp("salesforce"), seed(DEALS)) as running:
         yield running
 
 
@@ -103,7 +102,13 @@ def test_check_with_a_wrong_secret_fails_with_the_fix(simulator: SimulatedOrg) -
 
 def test_check_lists_every_wrong_setting_at_once() -> None:
     result = CliRunner().invoke(
-        main, ["check"], env={"TROTH_CRM_SALESFORCE_URL": "http://x", "TROTH_CRM_POL_SECONDS": "3"}
+        main,
+        ["check"],
+        env={
+            "TROTH_CRM_SALESFORCE_URL": "http://x",
+            "TROTH_CRM_POL_SECONDS": "3",
+            "KAFKA_BOOTSTRAP_SERVERS": "x",
+        },
     )
     assert result.exit_code == 78
     for name in (

@@ -33,13 +33,19 @@ def _checksum(part: str) -> str:
 
 
 def text(record: Record, field: str) -> str | None:
-    """A text without NUL characters; empty is null, as in Salesforce."""
+    """A text that can be sent on; empty is null, as in Salesforce."""
     value = record.get(field)
     if value is None:
         return None
     if not isinstance(value, str):
         raise PoisonError(f"{field} is {_shown(value)}, not a text")
-    return value.replace("\x00", "") or None
+    return _clean(value) or None
+
+
+def _clean(value: str) -> str:
+    """Without NUL; half of a surrogate pair, which JSON can carry and UTF-8 cannot, becomes U+FFFD."""
+    whole = value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return whole.replace("\x00", "")
 
 
 def required_text(record: Record, field: str) -> str:

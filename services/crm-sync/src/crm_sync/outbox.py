@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -24,7 +25,15 @@ from troth_contracts.topics import CRM_STATE, OPPORTUNITIES, REFERENCE, SYNC_STA
 
 LARGEST = 950_000
 """Bytes of one record; brokers take about a megabyte unless told otherwise."""
-_original = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
+_encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
+
+
+def _original(rows: Mapping[str, object]) -> bytes:
+    """The rows as JSON; text that is no UTF-8 is escaped."""
+    try:
+        return _encoder.encode(rows)
+    except UnicodeEncodeError:
+        return json.dumps(rows, default=str).encode()
 
 
 class Outbox:
@@ -43,12 +52,11 @@ class Outbox:
 
     def deal(self, records: DealRecords, version: int) -> None:
         """The deal as it is now, or a dead letter with its original records when it cannot be read."""
-        original = _original.encode(rows_of(records))
         key = f"{self.org.id}:{records.opportunity.get('Id')}"
         try:
             record = self._state(to_deal(records, self.org), version)
         except PoisonError as error:
-            self._dead_letter("Opportunity", key, error.reason, original)
+            self._dead_letter("Opportunity", key, error.reason, rows_of(records))
             return
         self._letters.pop(key, None)
         if record is None:
@@ -85,14 +93,15 @@ class Outbox:
             reference = READERS[kind](row, self.org.id)
         except PoisonError as error:
             key = f"{self.org.id}:{kind}:{row.get('Id')}"
-            self._dead_letter(kind, key, error.reason, _original.encode(row))
+            self._dead_letter(kind, key, error.reason, row)
             return key
         key = reference_key(reference)
         self._add(self._publisher.state(REFERENCE, key, reference, version))
         return key
 
-    def _dead_letter(self, source: str, key: str, reason: str, original: bytes) -> None:
+    def _dead_letter(self, source: str, key: str, reason: str, rows: Mapping[str, object]) -> None:
         """Told once per content, however often the record is read again."""
+        original = _original(rows)
         if self._letters.get(key) == original:
             return
         self._letters[key] = original
