@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crm_sync.deal import DealRecords, Org, to_deal
@@ -60,6 +60,7 @@ def test_equal_numbers_give_equal_bytes() -> None:
     assert len(set(texts)) == 1
 
 
+@settings(deadline=None)
 @given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**38), max_value=10**38, places=8))
 def test_numbers_lose_nothing(value: Decimal) -> None:
     assert plain(value, "Amount") == value
@@ -166,6 +167,7 @@ _PARTS = [
 ]
 
 
+@settings(deadline=None)
 @given(st.permutations(_PARTS), st.permutations(_PARTS), st.permutations(_PARTS))
 def test_the_order_of_arrival_never_shows(items: list[Any], roles: list[Any], history: list[Any]) -> None:
     in_order = to_deal(DealRecords(HEADER, _PARTS, _PARTS, _PARTS, _PARTS), ORG)

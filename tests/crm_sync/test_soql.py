@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from urllib.parse import quote_plus
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.crm_sync.fakes import MemoryOrg, record_id
 
@@ -54,6 +54,7 @@ def test_a_text_that_is_too_long_is_refused() -> None:
         literal("x" * 4_001)
 
 
+@settings(deadline=None)
 @given(st.integers(min_value=0, max_value=3_000), st.integers(min_value=1, max_value=120))
 def test_ids_are_asked_for_once_each_within_the_length_of_a_request(count: int, fields: int) -> None:
     """Request line and headers may have 16,384 bytes. https://help.salesforce.com/s/articleView?id=000386264&type=1"""
