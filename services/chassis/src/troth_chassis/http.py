@@ -7,7 +7,7 @@ import contextlib
 import random
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -21,6 +21,8 @@ from troth_chassis.errors import TransientError
 TRIES = 6
 LONGEST_WAIT = 300.0
 LONGEST_ASKED_WAIT = 3_900.0
+"""Seconds; an hourly quota and a margin. Asked for more, a call fails and the host stays closed."""
+LONGEST_CLOSED = 86_400.0
 _REQUEST_IDS = ("atl-traceid", "x-arequestid", "x-request-id", "x-sfdc-request-id")
 _RETRIED = frozenset({408, 420, 425, 429, 500, 502, 503, 504})
 
@@ -37,10 +39,14 @@ class RequestBudget:
     @contextlib.asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
         """Waits for a place; holds it until left."""
+        await self._open()
+        async with self._limiter, self._in_flight:
+            await self._open()  # it may have been closed while this caller waited for its place
+            yield
+
+    async def _open(self) -> None:
         while (wait := self._closed_until - self._clock.monotonic()) > 0:
             await self._clock.sleep(wait)
-        async with self._limiter, self._in_flight:
-            yield
 
     def close_for(self, seconds: float) -> None:
         """Nobody asks this host before ``seconds`` have passed; a shorter wait never undoes a longer one."""
@@ -64,7 +70,7 @@ def asked_wait(headers: Mapping[str, str], now: datetime) -> ServerWait:
         )
         if wait is not None
     ]
-    return ServerWait(min(max(waits), LONGEST_ASKED_WAIT) if waits else None)
+    return ServerWait(min(max(waits), LONGEST_CLOSED) if waits else None)
 
 
 def _retry_after(value: str | None, now: datetime) -> float | None:
@@ -73,16 +79,22 @@ def _retry_after(value: str | None, now: datetime) -> float | None:
     with contextlib.suppress(ValueError):
         return max(0.0, float(value))
     with contextlib.suppress(ValueError, TypeError):
-        return max(0.0, (parsedate_to_datetime(value) - now).total_seconds())
+        return _until(parsedate_to_datetime(value), now)
     return None
 
 
 def _reset(value: str | None, now: datetime) -> float | None:
     if value is None:
         return None
-    with contextlib.suppress(ValueError, TypeError):
-        return max(0.0, (datetime.fromisoformat(value) - now).total_seconds())
+    with contextlib.suppress(ValueError):
+        return _until(datetime.fromisoformat(value), now)
     return None
+
+
+def _until(moment: datetime, now: datetime) -> float:
+    """A time without offset is UTC, as HTTP dates are."""
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0.0, (aware - now).total_seconds())
 
 
 class _Again(Exception):
@@ -158,12 +170,13 @@ class HttpClient:
         async with self._budget.slot():
             try:
                 response = await self._client.send(request)
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 raise _Again(f"{type(error).__name__} {error}".strip(), ServerWait(None)) from error
         if response.status_code in _RETRIED:
             wait = asked_wait(response.headers, self._clock.now())
             if wait.seconds is not None:
                 self._budget.close_for(wait.seconds)
+                _refuse_long(wait.seconds, response)
             raise _Again(f"answered {response.status_code}{request_id(response)}", wait)
         return response
 
@@ -174,6 +187,14 @@ class HttpClient:
         if asked is not None:
             return max(asked, 0.5) * (1 + 0.2 * self._rng.random())
         return self._rng.uniform(0.5, min(LONGEST_WAIT, 2.0**state.attempt_number))
+
+
+def _refuse_long(seconds: float, response: httpx.Response) -> None:
+    if seconds > LONGEST_ASKED_WAIT:
+        raise TransientError(
+            f"{response.request.url.path} answered {response.status_code}{request_id(response)} "
+            f"and asks to wait {seconds:,.0f} seconds"
+        )
 
 
 def request_id(response: httpx.Response) -> str:
