@@ -17,7 +17,10 @@ import httpx
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_UNICAST = ipaddress.IPv6Network("2000::/3")
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_CLOSED = tuple(map(ipaddress.IPv4Network, ("192.0.0.0/24", "192.88.99.0/24")))
+"""IETF protocol assignments (cloud metadata lives there, too) and 6to4 relays; Python's lists differ by version."""
 
 
 class ForbiddenAddressError(httpcore.ConnectError):
@@ -27,12 +30,18 @@ class ForbiddenAddressError(httpcore.ConnectError):
 def is_public(address: Address) -> bool:
     """False for loopback, private, link-local, shared, multicast, reserved and for IPv6 forms that carry such."""
     if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
-        if address in _NAT64:
-            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        inner = _carried(address)
         if inner is not None:
             return is_public(inner)
-    return address.is_global and not address.is_multicast
+        return address in _UNICAST and address.is_global
+    return address.is_global and not address.is_multicast and not any(address in net for net in _CLOSED)
+
+
+def _carried(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address inside a mapped, 6to4 or NAT64 one."""
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour
 
 
 class _GuardedBackend(httpcore.AsyncNetworkBackend):
@@ -48,8 +57,13 @@ class _GuardedBackend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        address = await self._judged(host, port)
-        return await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
+        failure = httpcore.ConnectError(f"{host} has no address")
+        for address in await self._judged(host, port):
+            try:
+                return await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
+            except httpcore.ConnectError as error:
+                failure = error
+        raise failure
 
     async def connect_unix_socket(
         self,
@@ -64,7 +78,8 @@ class _GuardedBackend(httpcore.AsyncNetworkBackend):
     async def sleep(self, seconds: float) -> None:
         await self._inner.sleep(seconds)
 
-    async def _judged(self, host: str, port: int) -> str:
+    async def _judged(self, host: str, port: int) -> list[str]:
+        """Every address of the name; one that is forbidden forbids them all."""
         try:
             found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except socket.gaierror as error:
@@ -73,7 +88,7 @@ class _GuardedBackend(httpcore.AsyncNetworkBackend):
         for address in addresses:
             if not (is_public(address) or any(address in network for network in self._allowed)):
                 raise ForbiddenAddressError(f"{host} leads to {address}, which webhooks may not reach")
-        return str(addresses[0])
+        return list(dict.fromkeys(map(str, addresses)))
 
 
 def guarded_transport(
