@@ -7,34 +7,39 @@ import re
 import sys
 from collections.abc import MutableMapping
 from typing import Any, Literal
+from urllib.parse import quote, quote_plus
 
 import structlog
 
 Level = Literal["debug", "info", "warning", "error"]
 REDACTED = "[redacted]"
 _SECRET_NAME = re.compile(
-    r"secret|token|password|authorization|signature|cookie|api_key|private", re.IGNORECASE
+    r"secret|token|passw|passphrase|credential|authorization|signature|cookie|api[-_]?key|private",
+    re.IGNORECASE,
 )
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=!-]{6,}")
-_USERINFO = re.compile(r"(://[^/\s:@]+:)[^@\s/]+@")
+_USERINFO = re.compile(r"(://(?:[^/\s:@]*:)?)[^/\s]*@")
+_PARAMETER = re.compile(r"(?i)\b(\w*(?:secret|token|password|assertion|api[-_]?key|signature)=)[^&\s\"']+")
 
 
 class Redactor:
     """A structlog processor that hides secret names, known secret values, credentials in URLs and headers."""
 
     def __init__(self) -> None:
-        self._values: set[str] = set()
+        self._values: list[str] = []  # longest first: one secret may be a part of another
 
     def remember(self, value: str) -> None:
         """From now on hide this exact text; very short texts are ignored."""
         if len(value) >= 6:
-            self._values.add(value)
+            forms = {value, quote(value, safe=""), quote_plus(value)}
+            self._values = sorted({*self._values, *forms}, key=len, reverse=True)
 
     def clean(self, text: str) -> str:
         """The text without secrets."""
         for value in self._values:
             text = text.replace(value, REDACTED)
-        return _USERINFO.sub(rf"\1{REDACTED}@", _BEARER.sub(rf"\1 {REDACTED}", text))
+        text = _BEARER.sub(rf"\1 {REDACTED}", text)
+        return _PARAMETER.sub(rf"\1{REDACTED}", _USERINFO.sub(rf"\1{REDACTED}@", text))
 
     def __call__(
         self, _logger: Any, _method: str, event: MutableMapping[str, Any]
@@ -44,15 +49,15 @@ class Redactor:
         return event
 
     def _clean_item(self, name: str, value: Any) -> Any:
-        if _SECRET_NAME.search(name) and isinstance(value, str):
+        if isinstance(value, int | float | bool | None):
+            return value
+        if _SECRET_NAME.search(name):
             return REDACTED
-        if isinstance(value, str):
-            return self.clean(value)
         if isinstance(value, dict):
-            return {key: self._clean_item(str(key), item) for key, item in value.items()}
+            return {self.clean(str(key)): self._clean_item(str(key), item) for key, item in value.items()}
         if isinstance(value, list | tuple):
             return [self._clean_item("", item) for item in value]
-        return value if isinstance(value, int | float | bool | None) else self.clean(str(value))
+        return self.clean(str(value))
 
 
 redactor = Redactor()
@@ -63,6 +68,7 @@ def configure_logs(service: str, level: Level, style: Literal["auto", "json", "c
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
+        structlog.stdlib.PositionalArgumentsFormatter(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _named(service),
         structlog.processors.format_exc_info,
