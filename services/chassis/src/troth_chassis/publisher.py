@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -33,7 +33,9 @@ class _Mirror:
 
     def note(self, topic: Topic, key: str, headers: Sequence[tuple[str, bytes]]) -> None:
         if topic.kind == "state":
-            self.states.setdefault(topic.name, {})[key] = read_version(headers)
+            told = read_version(headers)
+            known = self.states.setdefault(topic.name, {})
+            known[key] = max(told, known.get(key, told), key=lambda state: state[0])
         elif topic.kind == "event":
             self.events.setdefault(topic.name, set()).add(dict(headers).get(_ID, b"").decode())
 
@@ -80,10 +82,12 @@ class Publisher:
     async def commit(self, records: Sequence[OutRecord]) -> None:
         """Publishes all records as one transaction, then remembers them.
 
+        What one batch tells twice is published once: the first of an event, no state after a newer one.
         After TransientError nobody knows whether it took effect: call ``load`` before going on.
         """
-        await self._writer.publish(records)
-        for record in records:
+        once = list(_once(records))
+        await self._writer.publish(once)
+        for record in once:
             self._mirror.note(BY_NAME[record.topic], record.key, record.headers)
 
     def keys(self, topic: Topic) -> Collection[str]:
@@ -99,6 +103,24 @@ class Publisher:
     def _is_news(self, topic: Topic, key: str, version: int, digest: str) -> bool:
         known_version, known_digest = self._mirror.states.get(topic.name, {}).get(key, (-1, ""))
         return digest != known_digest and version > known_version
+
+
+def _once(records: Sequence[OutRecord]) -> Iterator[OutRecord]:
+    newest: dict[tuple[str, str], int] = {}
+    told: set[tuple[str, bytes]] = set()
+    for record in records:
+        kind, headers = BY_NAME[record.topic].kind, dict(record.headers)
+        if kind == "state":
+            version, place = read_version(record.headers)[0], (record.topic, record.key)
+            if version < newest.get(place, version):
+                continue
+            newest[place] = version
+        elif kind == "event":
+            name = (record.topic, headers[_ID])
+            if name in told:
+                continue
+            told.add(name)
+        yield record
 
 
 def _note_foreign(mirror: _Mirror, topic: Topic, key: str, headers: Sequence[tuple[str, bytes]]) -> None:
