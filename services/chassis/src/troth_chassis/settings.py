@@ -13,6 +13,7 @@ from pydantic_settings import (
     EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
 from troth_chassis.errors import ConfigurationError
@@ -86,6 +87,9 @@ def load_settings(settings_class: type[S], environ: Mapping[str, str]) -> S:
     except ValidationError as error:
         problems += [_sentence(names, item["loc"], item["msg"]) for item in error.errors()]
         settings = None
+    except SettingsError as error:
+        problems.append(str(error))
+        settings = None
     if problems or settings is None:
         raise ConfigurationError("settings: " + "; ".join(problems))
     return settings
@@ -138,11 +142,13 @@ def _unknown(
     return [
         f"{name} is not a setting of this service: remove it or mend its spelling"
         for name in sorted(environ)
-        if name.startswith(PREFIX) and name not in known and not name.startswith(foreign)
+        if name.upper().startswith(PREFIX) and name not in known and not name.startswith(foreign)
     ]
 
 
 def _sentence(names: Mapping[str, str], location: tuple[int | str, ...], message: str) -> str:
-    first = str(location[0]) if location else ""
-    name = names.get(first, first)
-    return f"{name}: {'is required' if message == 'Field required' else message}"
+    said = "is required" if message == "Field required" else message.removeprefix("Value error, ")
+    if not location:  # a rule about several settings names them itself
+        return said
+    field = str(location[0])
+    return f"{names.get(field, field)}: {said}"
