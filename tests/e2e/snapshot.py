@@ -97,8 +97,18 @@ def differences(one: Snapshot, other: Snapshot) -> list[str]:
 
 def _differing(what: str, one: Mapping[str, Json], other: Mapping[str, Json]) -> list[str]:
     keys = [key for key in sorted({*one, *other}) if one.get(key) != other.get(key)]
-    shown = [f"{what}: {key} is {one.get(key)} or {other.get(key)}" for key in keys[:_SHOWN]]
+    shown = [
+        f"{what}: {key}{place}" for key in keys[:_SHOWN] for place in _places(one.get(key), other.get(key))
+    ]
     return [*shown, f"{what}: {len(keys)} keys differ"] if keys else []
+
+
+def _places(one: Json, other: Json) -> list[str]:
+    """Where inside a document two runs differ."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        names = [name for name in sorted({*one, *other}) if one.get(name) != other.get(name)]
+        return [f".{name}{rest}" for name in names for rest in _places(one.get(name), other.get(name))]
+    return [f" is {one!s:.300} or {other!s:.300}"]
 
 
 def stable(body: Json) -> Json:
