@@ -5,7 +5,8 @@ TrothError
 ├── PoisonError          this one record or entity can never work: dead letter, the neighbours flow
 ├── ConfigurationError   a person must change something: one clear sentence, exit code 78
 ├── FencedError          another instance took over this scope: stop at once, exit code 75
-└── OwnershipLostError   the partition's stored offset moved under us: re-read and seek
+├── OwnershipLostError   the partition's stored offset moved under us: re-read and seek
+└── LoopEndedError       a loop returned although the service runs: a defect, exit code 1
 """
 
 from __future__ import annotations
@@ -40,3 +41,7 @@ class FencedError(TrothError):
 
 class OwnershipLostError(TrothError):
     """A conditional offset update hit zero rows: somebody else owns the partition."""
+
+
+class LoopEndedError(TrothError):
+    """A loop returned; without it the service would only look alive."""

@@ -31,10 +31,6 @@ class Health:
         """Notes progress of a loop that counts as stuck after ``stale_after`` seconds of silence."""
         self._beats[loop] = (self._clock.monotonic(), stale_after)
 
-    def forget(self, loop: str) -> None:
-        """The loop ended on purpose."""
-        self._beats.pop(loop, None)
-
     def stuck(self) -> dict[str, float]:
         """Loops that made no progress for too long, with the seconds since."""
         now = self._clock.monotonic()

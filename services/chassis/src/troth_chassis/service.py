@@ -24,6 +24,7 @@ from troth_chassis.errors import (
     EXIT_FENCED,
     ConfigurationError,
     FencedError,
+    LoopEndedError,
     TransientError,
 )
 from troth_chassis.health import Health
@@ -129,14 +130,33 @@ async def _serve_http(server: uvicorn.Server) -> None:
         ) from error
 
 
+class _Stop:
+    """The signal to end. What is being built when it comes is interrupted; what runs is ended in order."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.starting = asyncio.current_task()
+
+    def ask(self) -> None:
+        self.asked.set()
+        if self.starting is not None:
+            self.starting.cancel()
+            self.starting = None
+
+
 async def _serve(chassis: Chassis[S], build: Build[S]) -> int:
-    stop = asyncio.Event()
+    stop = _Stop()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, stop.ask)
+    chassis.health.check("running", ok=False, detail="starting")
     try:
-        async with _http(chassis), _ending(chassis), build(chassis) as loops:
-            await _supervise(chassis, loops, stop)
+        async with _http(chassis), build(chassis) as loops:
+            stop.starting = None
+            await _supervise(chassis, loops, stop.asked)
+    except asyncio.CancelledError:
+        if not stop.asked.is_set():
+            raise
     except ConfigurationError as error:
         chassis.log.error("stopped: %s", error)
         return EXIT_CONFIGURATION
@@ -153,17 +173,8 @@ async def _serve(chassis: Chassis[S], build: Build[S]) -> int:
     return 0
 
 
-@contextlib.asynccontextmanager
-async def _ending(chassis: Chassis[Any]) -> AsyncIterator[None]:
-    """Readiness is taken away after the resources of ``build`` are closed and before HTTP ends."""
-    try:
-        yield
-    finally:
-        chassis.health.check("running", ok=False, detail="shutting down")
-
-
 async def _supervise(chassis: Chassis[Any], loops: Sequence[Loop], stop: asyncio.Event) -> None:
-    """Runs every loop until ``stop``; the first lasting fault ends them all."""
+    """Runs every loop until ``stop``; the first lasting fault, or a loop that just ends, ends them all."""
     chassis.health.check("running", ok=True, detail="all loops started")
     tasks = [asyncio.create_task(_keep(chassis, loop), name=loop.name) for loop in loops]
     stopping = asyncio.create_task(stop.wait(), name="stop")
@@ -190,10 +201,13 @@ async def _keep(chassis: Chassis[Any], loop: Loop) -> None:
         chassis.health.check(loop.name, ok=True, detail="running")
 
     chassis.health.beat(loop.name, loop.stale_after)
+    chassis.health.check(loop.name, ok=False, detail="has made no progress yet")
     while True:
         try:
             await loop.run(beat)
         except TransientError as error:
+            if _is_cancelled():
+                raise asyncio.CancelledError from error
             wait = min(LONGEST_BACK_OFF, 0.5 * 2**failures) * random.uniform(0.8, 1.2)
             failures = min(failures + 1, 10)
             chassis.health.check(loop.name, ok=False, detail=str(error))
@@ -201,5 +215,12 @@ async def _keep(chassis: Chassis[Any], loop: Loop) -> None:
             chassis.health.beat(loop.name, loop.stale_after)
             await chassis.clock.sleep(wait)
         else:
-            chassis.health.forget(loop.name)
-            return
+            if _is_cancelled():
+                return
+            raise LoopEndedError(f"the loop {loop.name} ended by itself; it must run as long as the service")
+
+
+def _is_cancelled() -> bool:
+    """A loop that answers its cancellation with another error or a return must not be called again."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
