@@ -192,7 +192,9 @@ class PartitionConsumer:
             if generation == self._generation and fetched.keys() <= self._expected.keys():
                 await self._take_effect(consumer, await self._batch(consumer, fetched))
             elif fetched:
+                # The fetch may have outlasted the rebalance: then these records stand after the new position.
                 log.info("dropped what was fetched before a rebalance")
+                await self._reseek(consumer)
 
     async def _fetch(self, consumer: AIOKafkaConsumer) -> Mapping[TopicPartition, list[ConsumerRecord]]:
         try:
@@ -229,7 +231,10 @@ class PartitionConsumer:
         """The fetched records; when there are none, the partitions whose position moved without one."""
         following = {part: rows[-1].offset + 1 for part, rows in fetched.items()}
         if not fetched:
+            generation = self._generation
             positions = {part: await consumer.position(part) for part in list(self._expected)}
+            if generation != self._generation:
+                return Batch([], {}, {})
             following = {part: at for part, at in positions.items() if at > max(0, self._expected[part])}
         records = [record for part in sorted(fetched) for record in fetched[part]]
         expected = {(part.topic, part.partition): self._expected[part] for part in following}
