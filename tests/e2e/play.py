@@ -95,6 +95,11 @@ class Play:
         url = f"{self.stage.addresses.jira_admin}/admin/issues/{key}"
         self.http.post(url, json={"fields": fields}).raise_for_status()
 
+    def forbid_board(self, board: int, status: int | None) -> None:
+        """Takes a board away from the account; None gives it back."""
+        url = f"{self.stage.addresses.jira_admin}/admin/boards/{board}/forbid"
+        self.http.post(url, json={"status": status}).raise_for_status()
+
     def slow_down(self, vendor: str, seconds: float) -> None:
         """Every answer of this simulator takes this much longer; 0 for as usual."""
         admin = getattr(self.stage.addresses, f"{vendor}_admin")

@@ -60,6 +60,7 @@ class Chassis(Generic[S]):
 
 
 Build = Callable[[Chassis[S]], AbstractAsyncContextManager[Sequence[Loop]]]
+"""Called again after a TransientError: what can be made only once (metrics, routes) comes after what can fail so."""
 
 
 def run_service(name: str, settings_class: type[S], build: Build[S], environ: Mapping[str, str]) -> int:
@@ -151,7 +152,7 @@ async def _serve(chassis: Chassis[S], build: Build[S]) -> int:
         loop.add_signal_handler(number, stop.ask)
     chassis.health.check("running", ok=False, detail="starting")
     try:
-        async with _http(chassis), build(chassis) as loops:
+        async with _http(chassis), _built(chassis, build) as loops:
             stop.starting = None
             await _supervise(chassis, loops, stop.asked)
     except asyncio.CancelledError:
@@ -163,14 +164,33 @@ async def _serve(chassis: Chassis[S], build: Build[S]) -> int:
     except FencedError as error:
         chassis.log.error("stopped: %s", error)
         return EXIT_FENCED
-    except TransientError as error:
-        chassis.log.error("could not start: %s", error)
-        return 1
     except Exception:
         chassis.log.exception("stopped by a defect")
         return 1
     chassis.log.info("stopped")
     return 0
+
+
+@contextlib.asynccontextmanager
+async def _built(chassis: Chassis[S], build: Build[S]) -> AsyncIterator[Sequence[Loop]]:
+    """What ``build`` opens. While a server it needs is silent, the service is alive, not ready, and tries again."""
+    async with contextlib.AsyncExitStack() as stack:
+        loops: Sequence[Loop] | None = None
+        failures = 0
+        while loops is None:
+            try:
+                loops = await stack.enter_async_context(build(chassis))
+            except TransientError as error:
+                wait, failures = _back_off(failures), failures + 1
+                chassis.health.check("running", ok=False, detail=f"cannot start yet: {error}")
+                chassis.log.warning("cannot start yet", reason=str(error), seconds=round(wait, 1))
+                await chassis.clock.sleep(wait)
+        yield loops
+
+
+def _back_off(failures: int) -> float:
+    """Seconds to wait after so many failures in a row."""
+    return float(min(LONGEST_BACK_OFF, 0.5 * 2 ** min(failures, 10)) * random.uniform(0.8, 1.2))
 
 
 async def _supervise(chassis: Chassis[Any], loops: Sequence[Loop], stop: asyncio.Event) -> None:
@@ -208,8 +228,7 @@ async def _keep(chassis: Chassis[Any], loop: Loop) -> None:
         except TransientError as error:
             if _is_cancelled():
                 raise asyncio.CancelledError from error
-            wait = min(LONGEST_BACK_OFF, 0.5 * 2**failures) * random.uniform(0.8, 1.2)
-            failures = min(failures + 1, 10)
+            wait, failures = _back_off(failures), failures + 1
             chassis.health.check(loop.name, ok=False, detail=str(error))
             chassis.log.warning("will retry", loop=loop.name, reason=str(error), seconds=round(wait, 1))
             chassis.health.beat(loop.name, loop.stale_after)

@@ -33,10 +33,10 @@ async def build(chassis: Chassis[EngineSettings]) -> AsyncIterator[Sequence[Loop
     """Opens what the loops need, yields them, closes it again."""
     settings, clock = chassis.settings, chassis.clock
     bootstrap = settings.kafka_bootstrap_servers
-    metrics = EngineMetrics(chassis.metrics)
     async with contextlib.AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(settings.database_url.get_secret_value()))
         await ensure_topics(bootstrap, TOPICS)
+        metrics = EngineMetrics(chassis.metrics)
         letters = _writer(chassis, "dead-letters")
         notices = _writer(chassis, "outbox")
         stack.push_async_callback(letters.stop)

@@ -145,9 +145,14 @@ class Stage:
         self._open.callback(child.stop)
         return child
 
+    def environment(self, name: str) -> dict[str, str]:
+        """Everything one of the three services is told."""
+        return {**_plain_environment(), **self._common(name), **self._own(name)}
+
     def _service(self, name: str) -> ChildProcess:
-        environ = {**_plain_environment(), **self._common(name), **self._own(name)}
-        return ChildProcess(name, name.replace("-", "_"), ["run"], environ=environ, listener=self._listener)
+        return ChildProcess(
+            name, name.replace("-", "_"), ["run"], environ=self.environment(name), listener=self._listener
+        )
 
     def _common(self, name: str) -> Mapping[str, str]:
         return {
