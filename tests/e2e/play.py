@@ -29,7 +29,7 @@ SEED = 7
 REAL_KAFKA = (BrokerKind.KAFKA, BrokerKind.DOCKER)
 SETTLING_SECONDS = 240.0
 DEADLINE = 60.0
-_GIVEN_SERVERS = ("KAFKA_BOOTSTRAP_SERVERS", "DATABASE_URL")
+GIVEN_SERVERS = ("KAFKA_BOOTSTRAP_SERVERS", "DATABASE_URL")
 _STILL_TO_DO = """
     SELECT (SELECT count(*) FROM marks)
         + (SELECT count(*) FROM outbox WHERE delivered_at IS NULL AND dead_at IS NULL)
@@ -146,7 +146,7 @@ def open_play(folder: Path) -> Iterator[Play]:
     world = generated_world()
     world.write(folder / "world")
     lines: list[tuple[str, str]] = []
-    environ = {name: value for name, value in os.environ.items() if name not in _GIVEN_SERVERS}
+    environ = {name: value for name, value in os.environ.items() if name not in GIVEN_SERVERS}
     with Stage(
         folder / "world",
         folder,
