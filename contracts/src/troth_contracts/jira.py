@@ -144,6 +144,15 @@ class Sprint(Contract, frozen=True):
     result: SprintFigures | None = None
     """Estimates at the close of what was done at the close."""
     provisional: bool = True
+    commitment_by_report: SprintFigures | None = None
+    """The vendor's report counts it differently from the vendor's text; None where both agree."""
+    readings_differ: bool = False
+    first_commitment: SprintFigures | None = None
+    """The first final commitment, kept beside a later correction; None when nothing was corrected."""
+    first_result: SprintFigures | None = None
+    """The first final result, kept beside a later correction."""
+    subtask_ids: tuple[str, ...] = ()
+    """Sub-tasks that are in it through their parents (at the close, or now); they carry no points."""
 
     @property
     def key(self) -> str:

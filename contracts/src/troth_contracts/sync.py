@@ -18,6 +18,8 @@ class SyncStatus(Contract, frozen=True):
     """Source server time up to which everything is published."""
     records: int = 0
     reason: str | None = None
+    detail: str | None = None
+    """For people: what was left out or set aside, and why."""
 
     @property
     def key(self) -> str:
@@ -33,6 +35,8 @@ class Watermark(Contract, frozen=True):
     position: Instant
     """Source server time, UTC; everything before it is published."""
     backfill_complete: bool = False
+    scope: str | None = None
+    """What the configuration asked for when it was read; a wider one needs a new backfill."""
 
     @property
     def key(self) -> str:

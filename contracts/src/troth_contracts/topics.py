@@ -167,8 +167,24 @@ def dead_letter_topic(service: str) -> Topic:
     )
 
 
+def inbox_topic(service: str) -> Topic:
+    """What outside senders told ``service``: verified original bytes, waiting to be looked at."""
+    return Topic(
+        f"{service}.inbox",
+        "site:kind:id",
+        "delete",
+        None,
+        "troth.inbox.v1",
+        f"verified webhooks and requests waiting for {service}",
+        kind="bytes",
+        retention=timedelta(days=7),
+        partitions=1,
+    )
+
+
 CRM_STATE = state_topic("crm-sync")
 JIRA_STATE = state_topic("jira-sync")
+JIRA_INBOX = inbox_topic("jira-sync")
 
 TOPICS: tuple[Topic, ...] = (
     OPPORTUNITIES,
@@ -184,6 +200,7 @@ TOPICS: tuple[Topic, ...] = (
     ALERTS,
     CRM_STATE,
     JIRA_STATE,
+    JIRA_INBOX,
     *(dead_letter_topic(service) for service in SERVICES),
 )
 BY_NAME: dict[str, Topic] = {topic.name: topic for topic in TOPICS}
