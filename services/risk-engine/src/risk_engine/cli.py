@@ -28,4 +28,3 @@ def run() -> None:
 def main() -> None:
     """Entry point."""
     cli()
-

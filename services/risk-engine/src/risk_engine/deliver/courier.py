@@ -102,7 +102,10 @@ class Courier:
         self._metrics.deliveries.labels("kafka", "dead").inc()
 
     async def _to_webhook(self, rows: list[Outgoing]) -> None:
-        await asyncio.gather(*(self._send(row) for row in rows))
+        outcomes = await asyncio.gather(*(self._send(row) for row in rows), return_exceptions=True)
+        for outcome in outcomes:  # only when all have ended: none goes on behind our back
+            if isinstance(outcome, BaseException):
+                raise outcome
 
     async def _send(self, row: Outgoing) -> None:
         sender = self._sender

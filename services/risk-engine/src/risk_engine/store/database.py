@@ -93,7 +93,7 @@ def _connect(url: str) -> psycopg.Connection[TupleRow]:
 
 def _explain(error: BaseException | None) -> TransientError | ConfigurationError | None:
     """In the words the loops understand; None for a defect of ours."""
-    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+    if isinstance(error, psycopg.errors.InsufficientPrivilege | psycopg.errors.InvalidSchemaName):
         return ConfigurationError(
             f"PostgreSQL lets the user of DATABASE_URL not create tables: {_first_line(error)}; "
             "grant it CREATE on the schema"
