@@ -21,6 +21,7 @@ from troth_chassis.errors import ConfigurationError, TransientError
 Connection = AsyncConnection[TupleRow]
 OLDEST = 150000
 CONNECT_SECONDS = 10
+FROZEN_SECONDS = 30
 _LASTING = (
     "password authentication failed",
     "no password supplied",
@@ -52,11 +53,23 @@ class Database:
 
 
 @contextlib.asynccontextmanager
-async def open_database(url: str, *, connections: int = 8) -> AsyncIterator[Database]:
-    """Migrates to the newest schema, then opens the pool."""
+async def open_database(
+    url: str, *, connections: int = 8, frozen_seconds: int = FROZEN_SECONDS
+) -> AsyncIterator[Database]:
+    """Migrates to the newest schema, then opens the pool.
+
+    A transaction that says nothing for ``frozen_seconds`` is ended by the server: a replica that was stopped in the
+    middle of one would hold its locks against all others.
+    """
     migrate(url)
+    options = f"-c idle_in_transaction_session_timeout={frozen_seconds}s"
     pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
-        url, min_size=1, max_size=connections, open=False, timeout=15, kwargs={"prepare_threshold": 3}
+        url,
+        min_size=1,
+        max_size=connections,
+        open=False,
+        timeout=15,
+        kwargs={"prepare_threshold": 3, "options": options},
     )
     async with pool:
         yield Database(pool)
