@@ -28,6 +28,12 @@ class Names:
     def sprint_ids(self, name: str) -> list[int]:
         return {"76": [76], "Pear, one": [90]}.get(name, [])
 
+    def status_ids(self, name: str) -> list[str]:
+        return {"1": ["1"], "to do": ["1"], "done": ["3"]}.get(name.lower(), [])
+
+    def type_ids(self, name: str) -> list[str]:
+        return {"story": ["10001"]}.get(name.lower(), [])
+
 
 def issue(updated: str = "2026-11-25T10:00:00Z", **changes: object) -> Issue:
     at = parse_instant(updated)
@@ -110,7 +116,7 @@ def test_more_than_seven_order_fields_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "jql", ["flavour = sweet", "text ~ x", "project != APA", "updated = 5", "project = NONE"]
+    "jql", ["flavour = sweet", "text ~ x", "project > APA", "updated = 5", "project = NONE"]
 )
 def test_unknown_clauses_operators_and_projects_are_refused(jql: str) -> None:
     with pytest.raises(QueryError):
@@ -172,6 +178,19 @@ def test_children_are_found_by_parent() -> None:
     assert not matches("parent in (APA-1)", issue(id=5))
 
 
+def test_labels_statuses_types_and_people_are_compared_and_excluded() -> None:
+    fields = {"labels": ["team-a", "x"], "issuetype": {"id": "10001"}, "assignee": {"accountId": "ada"}}
+    one = issue(fields=fields)
+
+    assert matches('labels = team-a AND status = "To Do" AND type in (Story)', one)
+    assert matches("labels not in (team-b, y) AND status != Done AND assignee = ada", one)
+    assert not matches("labels != team-a", one)
+    assert not matches("labels != team-b", issue())  # as in JQL: without any label it is not another label
+    assert matches("project not in (PEA)", one)
+    with pytest.raises(QueryError, match="does not exist for the field 'status'"):
+        matches("status = Gone", one)
+
+
 def test_bounds_follow_from_the_top_level_conjunction_only() -> None:
     reading = Reading(Names(), ZoneInfo("UTC"), NOW)
 
@@ -182,6 +201,7 @@ def test_bounds_follow_from_the_top_level_conjunction_only() -> None:
 
     assert bound("project = APA AND updated >= 5 AND updated > 9") == Bounds(frozenset({"10000"}), 9)
     assert bound("project = APA OR updated >= 5") == Bounds()
+    assert bound("project != APA AND project not in (PEA)") == Bounds()
 
 
 @given(st.text(max_size=60))

@@ -8,9 +8,9 @@ from fastapi import APIRouter, Request, Response
 from troth_sandbox.jira import writes
 from troth_sandbox.jira.answers import Here, Visit, answer, body_as
 from troth_sandbox.jira.clock import SECOND_MS, moment, parse_instant
-from troth_sandbox.jira.errors import BadRequestError
+from troth_sandbox.jira.errors import BadRequestError, NotFoundError
 from troth_sandbox.jira.faults import Fault
-from troth_sandbox.jira.records import Board, Column, Issue, Json
+from troth_sandbox.jira.records import Issue, Json
 from troth_sandbox.jira.site import Switches
 from troth_sandbox.jira.writes import SprintEdit
 
@@ -32,31 +32,27 @@ class ClockEdit(msgspec.Struct, forbid_unknown_fields=True):
     frozen: bool = False
 
 
+class BulkEdit(msgspec.Struct, forbid_unknown_fields=True):
+    """One change of many issues at once; search may see all of it late by `search_lag_seconds`."""
+
+    issues: list[str]
+    fields: Json = {}
+    actor: str | None = None
+    search_lag_seconds: float | None = None
+
+
 class Lag(msgspec.Struct, forbid_unknown_fields=True):
-    """How long a write stays invisible to search."""
+    """How long a write stays invisible to search: always so long, or a random time up to it when `uniform`."""
 
     seconds: float
+    uniform: bool = False
+    seed: int = 0
 
 
-class Denial(msgspec.Struct, forbid_unknown_fields=True):
-    """The status the account gets for a board (null lets it in again), and whether the list still shows it."""
+class Hiding(msgspec.Struct, forbid_unknown_fields=True):
+    """Whether issue security hides an issue from the account."""
 
-    status: int | None = 403
-    listed: bool = True
-
-
-class BoardEdit(msgspec.Struct, forbid_unknown_fields=True):
-    """Changes of a board's configuration."""
-
-    name: str | None = None
-    columns: tuple[Column, ...] | None = None
-    estimation_field_id: str | None = None
-
-
-class ProjectEdit(msgspec.Struct, forbid_unknown_fields=True):
-    """`live`, `archived` or `deleted`."""
-
-    state: str
+    hidden: bool = True
 
 
 @router.post("/issues")
@@ -64,6 +60,29 @@ async def create_issue(here: Here, request: Request) -> Response:
     """A new issue from `fields` in API version 2 form."""
     edit = await body_as(request, IssueEdit)
     return answer(_told(here, writes.create_issue(here.site, edit.actor, edit.fields, here.now)), 201)
+
+
+@router.post("/issues/bulk")
+async def edit_many(here: Here, request: Request) -> Response:
+    """Change many issues in one go."""
+    edit = await body_as(request, BulkEdit)
+    with here.site.lagging(edit.search_lag_seconds):
+        for name in edit.issues:
+            writes.edit_issue(here.site, name, edit.actor, edit.fields, here.now, bulk=True)
+    return Response(status_code=204)
+
+
+@router.post("/issues/{id_or_key}/hide")
+async def hide_issue(here: Here, id_or_key: str, request: Request) -> Response:
+    """Hide an issue from the account by issue security, or show it again; nothing is written to the issue."""
+    hiding = await body_as(request, Hiding)
+    issue_id = here.site.store.issue_id(id_or_key)
+    if issue_id is None or here.site.store.find(issue_id) is None:
+        raise NotFoundError(f"There is no issue {id_or_key}.")
+    here.site.store.hide(issue_id, hidden=hiding.hidden)
+    here.site.index.forget_results()
+    here.site.write_log.add("issue_hidden" if hiding.hidden else "issue_shown", here.now, issueId=issue_id)
+    return Response(status_code=204)
 
 
 @router.post("/issues/{id_or_key}")
@@ -100,37 +119,6 @@ async def delete_sprint(here: Here, sprint_id: int) -> Response:
     return Response(status_code=204)
 
 
-@router.post("/boards/{board_id}")
-async def edit_board(here: Here, board_id: int, request: Request) -> Response:
-    """Change a board's configuration."""
-    edit = await body_as(request, BoardEdit)
-    changes = {name: value for name, value in msgspec.structs.asdict(edit).items() if value is not None}
-    return answer(_keep_board(here, msgspec.structs.replace(here.site.store.board(board_id), **changes)))
-
-
-@router.post("/boards/{board_id}/forbid")
-async def forbid_board(here: Here, board_id: int, request: Request) -> Response:
-    """Take the board away from the account, or give it back."""
-    denial = await body_as(request, Denial)
-    board = here.site.store.board(board_id)
-    return answer(
-        _keep_board(here, msgspec.structs.replace(board, denied=denial.status, listed=denial.listed))
-    )
-
-
-@router.post("/projects/{id_or_key}")
-async def edit_project(here: Here, id_or_key: str, request: Request) -> Response:
-    """Archive, delete or restore a project."""
-    edit = await body_as(request, ProjectEdit)
-    if edit.state not in {"live", "archived", "deleted"}:
-        raise BadRequestError(f"A project cannot be {edit.state}.")
-    project = msgspec.structs.replace(here.site.store.project(id_or_key), state=edit.state)
-    here.site.store.catalogue.projects[project.id] = project
-    here.site.index.forget_results()
-    here.site.write_log.add("project_updated", here.now, project=project)
-    return answer(project)
-
-
 @router.post("/faults")
 async def plan_faults(here: Here, request: Request) -> Response:
     """Plan faults after those already planned."""
@@ -151,7 +139,8 @@ async def clear_faults(here: Here) -> Response:
 @router.post("/search-lag")
 async def set_search_lag(here: Here, request: Request) -> Response:
     """From now on writes reach the search index this much later."""
-    here.site.search_lag_ms = int((await body_as(request, Lag)).seconds * SECOND_MS)
+    lag = await body_as(request, Lag)
+    here.site.set_lag(int(lag.seconds * SECOND_MS), uniform=lag.uniform, seed=lag.seed)
     return Response(status_code=204)
 
 
@@ -209,9 +198,3 @@ def _told(here: Visit, issue: Issue) -> Json:
     last = issue.histories[-1] if issue.histories else None
     fresh = last if last and last.created == here.now else None
     return {"id": str(issue.id), "key": issue.key, "updated": issue.updated, "history": fresh}
-
-
-def _keep_board(here: Visit, board: Board) -> Board:
-    here.site.store.catalogue.boards[board.id] = board
-    here.site.write_log.add("board_updated", here.now, board=board)
-    return board

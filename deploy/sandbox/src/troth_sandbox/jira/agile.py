@@ -10,11 +10,17 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
+from troth_sandbox.jira.agile_shapes import (
+    board_configuration,
+    shown_board,
+    shown_project,
+    shown_sprint,
+    shown_version,
+)
 from troth_sandbox.jira.answers import Here, Visit, answer
-from troth_sandbox.jira.clock import agile_stamp, parse_instant, site_stamp
 from troth_sandbox.jira.errors import BadRequestError, ForbiddenError, NotFoundError
-from troth_sandbox.jira.issues import sprint_dates
-from troth_sandbox.jira.records import STATE_ORDER, Board, Json, Project, Sprint, Version
+from troth_sandbox.jira.records import STATE_ORDER, Board, Json
+from troth_sandbox.jira.render import Renderer
 
 router = APIRouter(prefix="/rest/agile/1.0")
 
@@ -47,19 +53,19 @@ async def boards(
         and name.lower() in board.name.lower()
         and (not project_id or project_id in board.project_ids)
     ]
-    return _page(here, rows, start_at, max_results, _board, total=here.site.switches.agile_total)
+    return _page(here, rows, start_at, max_results, shown_board, total=here.site.switches.agile_total)
 
 
 @router.get("/board/{board_id}")
 async def board(here: Here, board_id: int) -> Response:
     """One board."""
-    return answer(_board(here, _visible(here, board_id)))
+    return answer(shown_board(here.render, _visible(here, board_id)))
 
 
 @router.get("/board/{board_id}/configuration")
 async def configuration(here: Here, board_id: int) -> Response:
     """Columns with their statuses, estimation and filter."""
-    return answer(_configuration(here, _visible(here, board_id)))
+    return answer(board_configuration(here.render, _visible(here, board_id)))
 
 
 @router.get("/board/{board_id}/project")
@@ -67,8 +73,8 @@ async def board_projects(here: Here, board_id: int, start_at: Start = 0, max_res
     """A page of the projects of a board, ordered by name."""
     projects = here.site.store.catalogue.projects
     known = [projects[i] for i in _visible(here, board_id).project_ids if i in projects]
-    rows = sorted((p for p in known if p.state == "live"), key=lambda p: p.name)
-    return _page(here, rows, start_at, max_results, _project, total=True)
+    rows = sorted((p for p in known if p.open), key=lambda p: p.name)
+    return _page(here, rows, start_at, max_results, shown_project, total=True)
 
 
 @router.get("/board/{board_id}/sprint")
@@ -82,7 +88,7 @@ async def board_sprints(
     if unknown := states.difference(STATE_ORDER):
         raise BadRequestError(f"Invalid sprint state: {', '.join(sorted(unknown))}")
     rows = [sprint for sprint in here.site.store.board_sprints(board_id) if sprint.state in states]
-    return _page(here, rows, start_at, max_results, _sprint)
+    return _page(here, rows, start_at, max_results, shown_sprint)
 
 
 @router.get("/board/{board_id}/version")
@@ -90,7 +96,7 @@ async def board_versions(here: Here, board_id: int, start_at: Start = 0, max_res
     """A page of the versions of the board's projects: numeric ids and dates as timestamps, unlike the platform."""
     store = here.site.store
     rows = [v for project in _visible(here, board_id).project_ids for v in store.project_versions(project)]
-    return _page(here, rows, start_at, max_results, _version)
+    return _page(here, rows, start_at, max_results, shown_version)
 
 
 @router.get("/sprint/{sprint_id}")
@@ -99,7 +105,7 @@ async def sprint(here: Here, sprint_id: int) -> Response:
     found = here.site.store.sprint(sprint_id)
     if found.origin_board_id in here.site.store.catalogue.boards:
         _visible(here, found.origin_board_id)
-    return answer(_sprint(here, found))
+    return answer(shown_sprint(here.render, found))
 
 
 def _visible(here: Visit, board_id: int) -> Board:
@@ -116,120 +122,13 @@ def _page(
     rows: list[Any],
     start: int,
     size: int,
-    show: Callable[[Visit, Any], Json],
+    show: Callable[[Renderer, Any], Json],
     *,
     total: bool = False,
 ) -> Response:
     size = min(size, here.site.switches.agile_page_cap)
     given = max(1, size // 2) if here.site.switches.agile_short_pages else size
-    values = [show(here, row) for row in rows[start : start + given]]
+    values = [show(here.render, row) for row in rows[start : start + given]]
     last = start + given >= len(rows)
     counted = {"total": len(rows)} if total else {}
     return answer({"maxResults": size, "startAt": start} | counted | {"isLast": last, "values": values})
-
-
-def _board(here: Visit, board: Board) -> Json:
-    shown: Json = {
-        "id": board.id,
-        "self": f"{here.render.base}/rest/agile/1.0/board/{board.id}",
-        "name": board.name,
-        "type": board.type,
-    }
-    project = here.site.store.catalogue.projects.get(board.location_project_id or "")
-    return shown | ({"location": _location(project)} if project else {})
-
-
-def _location(project: Project) -> Json:
-    name = f"{project.name} ({project.key})"
-    return {
-        "projectId": int(project.id),
-        "displayName": name,
-        "projectName": project.name,
-        "projectKey": project.key,
-        "projectTypeKey": project.project_type_key,
-        "name": name,
-    }
-
-
-def _configuration(here: Visit, board: Board) -> Json:
-    rest = f"{here.render.base}/rest/api/2"
-    shown: Json = {
-        "id": board.id,
-        "name": board.name,
-        "type": board.type,
-        "self": f"{here.render.base}/rest/agile/1.0/board/{board.id}/configuration",
-    }
-    project = here.site.store.catalogue.projects.get(board.location_project_id or "")
-    if project:
-        shown["location"] = {
-            "type": "project",
-            "key": project.key,
-            "id": project.id,
-            "self": f"{rest}/project/{project.id}",
-            "name": project.name,
-        }
-    filter_id = str(10_000 + board.id)
-    shown["filter"] = {"id": filter_id, "self": f"{rest}/filter/{filter_id}"}
-    if board.type == "kanban":
-        shown["subQuery"] = {"query": "fixVersion in unreleasedVersions() OR fixVersion is EMPTY"}
-    shown["columnConfig"] = _columns(board, rest)
-    return shown | _estimation(here, board) | {"ranking": {"rankCustomFieldId": 10019}}
-
-
-def _columns(board: Board, rest: str) -> Json:
-    columns = [
-        {
-            "name": column.name,
-            "statuses": [{"id": status, "self": f"{rest}/status/{status}"} for status in column.status_ids],
-        }
-        for column in board.columns
-    ]
-    return {"columns": columns, "constraintType": "issueCount" if board.type == "kanban" else "none"}
-
-
-def _estimation(here: Visit, board: Board) -> Json:
-    if board.type == "kanban":
-        return {}
-    if board.estimation_field_id is None:
-        return {"estimation": {"type": "none"}}
-    name = here.site.store.fields.name(board.estimation_field_id)
-    field = {"fieldId": board.estimation_field_id, "displayName": name}
-    return {"estimation": {"type": "field", "field": field}}
-
-
-def _project(here: Visit, project: Project) -> Json:
-    return here.render.project_reference(project) | {"style": project.style}
-
-
-def _sprint(here: Visit, sprint: Sprint) -> Json:
-    shown: Json = {
-        "id": sprint.id,
-        "self": f"{here.render.base}/rest/agile/1.0/sprint/{sprint.id}",
-        "state": sprint.state,
-        "name": sprint.name,
-    }
-    shown |= sprint_dates(sprint)
-    if sprint.state != "future" and sprint.activated is not None:
-        shown["activatedDate"] = agile_stamp(sprint.activated)
-    if sprint.created is not None:
-        shown["createdDate"] = agile_stamp(sprint.created)
-    shown["originBoardId"] = sprint.origin_board_id
-    if sprint.goal is not None or sprint.state != "future":
-        shown["goal"] = sprint.goal or ""
-    return shown
-
-
-def _version(here: Visit, version: Version) -> Json:
-    shown: Json = {
-        "self": f"{here.render.base}/rest/agile/1.0/version/{version.id}",
-        "id": int(version.id),
-        "projectId": version.project_id,
-        "name": version.name,
-        "archived": version.archived,
-        "released": version.released,
-    }
-    if version.description is not None:
-        shown["description"] = version.description
-    if version.release_date:
-        shown["releaseDate"] = site_stamp(parse_instant(version.release_date), here.site.store.settings.zone)
-    return shown

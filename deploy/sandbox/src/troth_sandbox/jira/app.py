@@ -5,8 +5,18 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
-from troth_sandbox.jira import admin, agile, changelogs, platform, search
+from troth_sandbox.jira import (
+    admin,
+    admin_catalogue,
+    admin_delivery,
+    agile,
+    changelogs,
+    hook_routes,
+    platform,
+    search,
+)
 from troth_sandbox.jira.answers import refusal
+from troth_sandbox.jira.courier import Courier
 from troth_sandbox.jira.edge import Edge
 from troth_sandbox.jira.errors import BadRequestError, JiraError, NotFoundError
 from troth_sandbox.jira.site import Site
@@ -16,16 +26,21 @@ def api(site: Site) -> ASGIApp:
     """What a client of Jira talks to."""
     app = _bare(site)
     for version in ("2", "3"):
-        for part in (search, changelogs, platform):
-            app.include_router(part.router, prefix=f"/rest/api/{version}")
+        for part in (search.router, changelogs.router, platform.router, hook_routes.dynamic_hooks):
+            app.include_router(part, prefix=f"/rest/api/{version}")
+    app.include_router(hook_routes.admin_hooks, prefix="/rest/webhooks/1.0/webhook")
     app.include_router(agile.router)
     return Edge(app, site)
 
 
-def admin_api(site: Site) -> ASGIApp:
-    """What the sandbox and its tests steer the site with; no authentication."""
+def admin_api(site: Site, courier: Courier | None = None) -> ASGIApp:
+    """What the sandbox and its tests steer the site with; no authentication. Without a courier nothing is delivered."""
     app = _bare(site)
-    app.include_router(admin.router)
+    app.state.courier = courier
+    for part in (admin, admin_catalogue, admin_delivery):
+        app.include_router(part.router)
+    for fault in (AttributeError, KeyError, TypeError, ValueError):
+        app.add_exception_handler(fault, _malformed)
     return app
 
 
@@ -45,6 +60,11 @@ async def _refused(_: Request, error: Exception) -> Response:
 async def _bad_parameter(_: Request, error: Exception) -> Response:
     places = error.errors() if isinstance(error, RequestValidationError) else []
     return refusal(BadRequestError(*(f"{place['loc'][-1]}: {place['msg']}" for place in places)))
+
+
+async def _malformed(_: Request, error: Exception) -> Response:
+    """An edit whose values have the wrong shape; nothing is stored before all of an edit is understood."""
+    return refusal(BadRequestError(f"The edit is malformed: {type(error).__name__}: {error}"))
 
 
 async def _no_route(_: Request, error: Exception) -> Response:

@@ -115,6 +115,10 @@ class _Parser:
         field = self._value().text.lower()
         if self._take_keyword("in"):
             return Clause(field, "in", self._list())
+        if self._take_keyword("not"):
+            if not self._take_keyword("in"):
+                self._refuse("expecting 'in' after 'not'")
+            return Clause(field, "not in", self._list())
         kind, sign = self._next()
         if kind != "sign" or sign not in _COMPARISONS:
             self._refuse(f"operator expected after '{field}'")

@@ -27,6 +27,8 @@ _COMPARE: dict[str, Callable[[int, int], bool]] = {
 }
 _DATES = {"updated": "updated", "updateddate": "updated", "created": "created", "createddate": "created"}
 _IDENTITY = {"id", "key", "issue", "issuekey"}
+_EQUALITY = {"=", "in"}
+_INEQUALITY = {"!=", "not in"}
 
 
 class Names(Protocol):
@@ -40,6 +42,12 @@ class Names(Protocol):
 
     def sprint_ids(self, name: str) -> list[int]:
         """Sprints with this id or name."""
+
+    def status_ids(self, name: str) -> list[str]:
+        """Statuses with this id or name."""
+
+    def type_ids(self, name: str) -> list[str]:
+        """Issue types with this id or name."""
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -84,7 +92,7 @@ def bounds(condition: Condition, reading: Reading) -> Bounds:
     for clause in clauses:
         if not isinstance(clause, Clause):
             continue
-        if clause.field == "project":
+        if clause.field == "project" and clause.operator in _EQUALITY:
             ids = _projects(clause, reading)
             projects = ids if projects is None else projects & ids
         if _DATES.get(clause.field) == "updated" and clause.operator in {">", ">="}:
@@ -135,8 +143,24 @@ _READERS: dict[str, tuple[Callable[[Issue], int | str], ...]] = {
 def _clause(clause: Clause, reading: Reading) -> Predicate:
     if clause.field in _DATES:
         return _date_clause(clause, reading)
-    if clause.operator not in {"=", "in"}:
+    if clause.operator not in _EQUALITY | _INEQUALITY:
         raise QueryError(f"The operator '{clause.operator}' is not supported by the '{clause.field}' field.")
+    if clause.operator in _INEQUALITY:
+        return _other_than(clause, reading)
+    return _equal(clause, reading)
+
+
+def _other_than(clause: Clause, reading: Reading) -> Predicate:
+    """As in JQL, an issue without any value of the field is not "other": it is left out."""
+    same = _equal(clause, reading)
+    values = _MEMBERS.get(clause.field)
+    return lambda issue: not same(issue) and (values is None or bool(values(issue)))
+
+
+def _equal(clause: Clause, reading: Reading) -> Predicate:
+    if clause.field in _MEMBERS:
+        read, wanted = _MEMBERS[clause.field], _member_values(clause, reading)
+        return lambda issue: not wanted.isdisjoint(read(issue))
     if clause.field == "project":
         projects = _projects(clause, reading)
         return lambda issue: issue.project_id in projects
@@ -150,6 +174,37 @@ def _clause(clause: Clause, reading: Reading) -> Predicate:
         sprints = _sprints(clause, reading)
         return lambda issue: not sprints.isdisjoint(issue.sprint_ids)
     raise QueryError(f"Field '{clause.field}' does not exist or you do not have permission to view it.")
+
+
+def _person(field: str) -> Callable[[Issue], list[str]]:
+    def read(issue: Issue) -> list[str]:
+        person = issue.fields.get(field)
+        return [str(person["accountId"])] if person else []
+
+    return read
+
+
+_MEMBERS: dict[str, Callable[[Issue], list[str]]] = {
+    "labels": lambda issue: list(issue.fields.get("labels") or []),
+    "status": lambda issue: [issue.status_id],
+    "issuetype": lambda issue: [issue.type_id],
+    "type": lambda issue: [issue.type_id],
+    "assignee": _person("assignee"),
+    "reporter": _person("reporter"),
+}
+
+
+def _member_values(clause: Clause, reading: Reading) -> frozenset[str]:
+    """Ids of named statuses and types, which must exist; labels and account ids stand for themselves."""
+    look_up = {
+        "status": reading.names.status_ids,
+        "issuetype": reading.names.type_ids,
+        "type": reading.names.type_ids,
+    }.get(clause.field)
+    if look_up is None:
+        return frozenset(word.text for word in clause.values)
+    found = [(word, look_up(word.text)) for word in clause.values]
+    return frozenset(known for word, ids in found for known in ids or [_known(None, word, clause.field)])
 
 
 def _date_clause(clause: Clause, reading: Reading) -> Predicate:

@@ -9,7 +9,8 @@ from troth_sandbox.jira.answers import Here, answer
 from troth_sandbox.jira.errors import BadRequestError, NotFoundError
 from troth_sandbox.jira.issues import FieldChoice, IssueRenderer
 from troth_sandbox.jira.paging import offset_page
-from troth_sandbox.jira.records import Json, Version
+from troth_sandbox.jira.records import Json, Project, Version
+from troth_sandbox.jira.site import Switches
 
 router = APIRouter()
 
@@ -59,24 +60,24 @@ async def myself(here: Here) -> Response:
 
 
 @router.get("/mypermissions")
-async def my_permissions(permissions: str | None = None) -> Response:
+async def my_permissions(here: Here, permissions: str | None = None) -> Response:
     """Which of the asked permissions the account has everywhere."""
     if not permissions:
         raise BadRequestError("The 'permissions' query parameter is required.")
     asked = permissions.split(",")
     if unknown := [key for key in asked if key not in GRANTED + DENIED]:
         raise BadRequestError(f"Unrecognized permission: {', '.join(unknown)}")
-    return answer({"permissions": {key: _permission(key) for key in asked}})
+    return answer({"permissions": {key: _permission(key, here.site.switches) for key in asked}})
 
 
-def _permission(key: str) -> Json:
+def _permission(key: str, switches: Switches) -> Json:
     return {
         "id": str((GRANTED + DENIED).index(key) + 10),
         "key": key,
         "name": key.replace("_", " ").capitalize(),
         "type": "GLOBAL" if key in _GLOBAL else "PROJECT",
         "description": "",
-        "havePermission": key in GRANTED,
+        "havePermission": key in GRANTED or (key == "ADMINISTER" and switches.administrator),
     }
 
 
@@ -110,7 +111,8 @@ async def search_projects(
         (
             project
             for project in here.site.store.catalogue.projects.values()
-            if project.state in states
+            if project.browsable
+            and project.state in states
             and (not keys or project.key in keys)
             and (text in project.key.lower() or text in project.name.lower())
         ),
@@ -123,7 +125,7 @@ async def search_projects(
 @router.get("/project/{id_or_key}")
 async def project(here: Here, id_or_key: str) -> Response:
     """One project."""
-    return answer(here.render.project(here.site.store.project(id_or_key)))
+    return answer(here.render.project(_browsable(here, id_or_key)))
 
 
 @router.get("/project/{id_or_key}/version")
@@ -173,8 +175,15 @@ async def issue(
     return answer(rendered)
 
 
+def _browsable(here: Here, id_or_key: str) -> Project:
+    found = here.site.store.project(id_or_key)
+    if not found.browsable:
+        raise NotFoundError(f"No project could be found with key '{id_or_key}'.")
+    return found
+
+
 def _versions(here: Here, id_or_key: str) -> list[Version]:
-    project = here.site.store.project(id_or_key)
+    project = _browsable(here, id_or_key)
     if project.state != "live":
         raise NotFoundError(f"No project could be found with key '{id_or_key}'.")
     return here.site.store.project_versions(project.id)

@@ -55,7 +55,7 @@ class IssueType(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Project(msgspec.Struct, frozen=True, rename="camel"):
-    """A project; `state` is `live`, `archived` or `deleted` (in the recycle bin)."""
+    """A project; `state` is `live`, `archived` or `deleted` (in the bin); `browsable` when access is granted."""
 
     id: str
     key: str
@@ -64,6 +64,12 @@ class Project(msgspec.Struct, frozen=True, rename="camel"):
     simplified: bool = False
     style: str = "classic"
     state: str = "live"
+    browsable: bool = True
+
+    @property
+    def open(self) -> bool:
+        """True when the account can see its issues."""
+        return self.state == "live" and self.browsable
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -74,7 +80,10 @@ class Column(msgspec.Struct, frozen=True):
 
 
 class Board(msgspec.Struct, frozen=True):
-    """A board; `denied` is the status the account gets for it (403 or 404), None when it may look."""
+    """A board; `denied` is the status the account gets for it (403 or 404), None when it may look.
+
+    `filter` is JQL that narrows the issues of its projects, None when it takes them all.
+    """
 
     id: int
     name: str
@@ -85,6 +94,7 @@ class Board(msgspec.Struct, frozen=True):
     estimation_field_id: str | None = None
     denied: int | None = None
     listed: bool = True
+    filter: str | None = None
 
     def done_statuses(self) -> frozenset[str]:
         """Statuses of the last column that has any: what the board treats as done."""

@@ -6,10 +6,12 @@ import signal
 import socket
 from typing import Any
 
+import httpx
 import uvicorn
 from starlette.types import ASGIApp
 
 from troth_sandbox.jira.app import admin_api, api
+from troth_sandbox.jira.courier import TIMEOUT_S, Courier
 from troth_sandbox.jira.site import Site
 
 LOOPBACK = "127.0.0.1"
@@ -22,17 +24,24 @@ async def serve(site: Site, port: int, admin_port: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     listeners = [_listen(port), _listen(admin_port)]
-    servers = [_server(api(site)), _server(admin_api(site))]
+    site.base = f"http://{LOOPBACK}:{listeners[0].getsockname()[1]}"
+    client = httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False)
+    courier = Courier(site, client)
+    servers = [_server(api(site)), _server(admin_api(site, courier))]
     gc.freeze()  # the seed lives as long as the process: keep the collector from walking it
     running = [
         loop.create_task(_run(server, listener)) for server, listener in zip(servers, listeners, strict=True)
     ]
+    delivering = loop.create_task(courier.run())
     numbers = [listener.getsockname()[1] for listener in listeners]
     print(f"ready api={numbers[0]} admin={numbers[1]}", flush=True)
     await stop.wait()
     for server in servers:
         server.should_exit = True
     await asyncio.gather(*running)
+    delivering.cancel()
+    await asyncio.wait([delivering])
+    await client.aclose()
 
 
 def _listen(port: int) -> socket.socket:

@@ -1,17 +1,21 @@
 """One running site: its store, index, clock and switches, and the due work that the passing of time brings."""
 
 import heapq
+import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from troth_sandbox.jira.clock import SettableClock
+from troth_sandbox.jira.clock import SECOND_MS, SettableClock
 from troth_sandbox.jira.faults import FaultPlan
+from troth_sandbox.jira.hooks import Event, Registry
 from troth_sandbox.jira.index import SearchIndex
 from troth_sandbox.jira.matching import Reading
+from troth_sandbox.jira.outbox import Outbox
 from troth_sandbox.jira.records import Issue, Json
 from troth_sandbox.jira.render import Renderer
 from troth_sandbox.jira.store import Store
@@ -32,6 +36,14 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
     """Agile pages hold fewer rows than `maxResults` although more follow."""
     agile_total: bool = True
     """Whether board pages carry `total`; sprint pages never do."""
+    administrator: bool = True
+    """Whether the account may administer the site, so also its admin webhooks."""
+    app: str = "none"
+    """What the account's credentials belong to: `none` (API token), or an app, `oauth` or `connect`."""
+    dynamic_sprint_events: bool = False
+    """Dynamic webhooks take sprint and version events too (the vendor's page and OpenAPI disagree)."""
+    webhook_expiration: str = "integer"
+    """Form of `expirationDate`: `integer` (ms, as the schema says) or `string` (as the example has it)."""
 
 
 class WriteLog:
@@ -55,7 +67,10 @@ class Site:
         self.write_log = WriteLog()
         self.faults = FaultPlan()
         self.journal: deque[Json] = deque(maxlen=_JOURNAL_LENGTH)
-        self.search_lag_ms = 0
+        self.set_lag(0)
+        self.base = "http://127.0.0.1"
+        self.hooks = Registry()
+        self.outbox = Outbox()
         self.index = SearchIndex(store.visible)
         self.index.load(store.issues())
         self.next_history_id = store.latest_history_id() + 1
@@ -76,7 +91,26 @@ class Site:
 
     def publish(self, issue_id: int, version: Issue | None, at: int) -> None:
         """Hand a stored version to the index, which shows it after the lag."""
-        self.index.offer(issue_id, version, at + self.search_lag_ms)
+        late = int(self._random.uniform(0, self._lag_ms)) if self._uniform else self._lag_ms
+        self.index.offer(issue_id, version, at + late)
+
+    def set_lag(self, milliseconds: int, *, uniform: bool = False, seed: int = 0) -> None:
+        """From now on the index shows a write this much later, or a random part of it when `uniform`."""
+        self._lag_ms, self._uniform, self._random = milliseconds, uniform, random.Random(seed)
+
+    @contextmanager
+    def lagging(self, seconds: float | None) -> Iterator[None]:
+        """Meanwhile the index lags by exactly so much; None leaves the lag as it is."""
+        before = self._lag_ms, self._uniform
+        if seconds is not None:
+            self._lag_ms, self._uniform = int(seconds * SECOND_MS), False
+        yield
+        self._lag_ms, self._uniform = before
+
+    def announce(self, event: Event) -> None:
+        """Tell the webhooks that want to hear it."""
+        for hook in self.hooks.takers(event, self.reading(event.at)):
+            self.outbox.post(hook, event)
 
     def schedule(self, at: int, work: Callable[[int], None]) -> None:
         """Run `work(at)` as soon as the clock has reached `at`."""

@@ -57,6 +57,7 @@ class Store:
         self.catalogue = catalogue
         self.sprint_field = fields.sprint_field()
         self._issues: dict[int, Issue] = {}
+        self._hidden: set[int] = set()
         self._id_by_key: dict[str, int] = {}
         self._children: defaultdict[int, set[int]] = defaultdict(set)
         self._revision = 0
@@ -81,9 +82,13 @@ class Store:
         return self._issues.get(issue_id)
 
     def visible(self, issue: Issue) -> bool:
-        """False for issues of archived and deleted projects."""
+        """False for issues hidden by security and for those of projects the account cannot look into."""
         project = self.catalogue.projects.get(issue.project_id)
-        return project is not None and project.state == "live"
+        return project is not None and project.open and issue.id not in self._hidden
+
+    def hide(self, issue_id: int, *, hidden: bool) -> None:
+        """Let issue security hide an issue from the account, or show it again."""
+        (self._hidden.add if hidden else self._hidden.discard)(issue_id)
 
     def children(self, issue_id: int) -> list[Issue]:
         """Issues whose parent this is, oldest first."""
@@ -165,7 +170,7 @@ class Store:
         """Id of the live project with this id, key or name."""
         wanted = name.lower()
         found = self._project_by(lambda p: wanted in {p.id, p.key.lower(), p.name.lower()})
-        return found.id if found and found.state == "live" else None
+        return found.id if found and found.open else None
 
     def issue_id(self, name: str) -> int | None:
         """Id of the issue with this id, key or former key, deleted ones included."""
@@ -174,6 +179,14 @@ class Store:
     def sprint_ids(self, name: str) -> list[int]:
         """Ids of the sprints with this id or name."""
         return [s.id for s in self.catalogue.sprints.values() if name in {str(s.id), s.name}]
+
+    def status_ids(self, name: str) -> list[str]:
+        """Ids of the statuses with this id or name."""
+        return [s.id for s in self.catalogue.statuses.values() if name.lower() in {s.id, s.name.lower()}]
+
+    def type_ids(self, name: str) -> list[str]:
+        """Ids of the issue types with this id or name."""
+        return [k.id for k in self.catalogue.issue_types.values() if name.lower() in {k.id, k.name.lower()}]
 
     def _project_by(self, test: Callable[[Project], bool]) -> Project | None:
         return next((p for p in self.catalogue.projects.values() if test(p)), None)

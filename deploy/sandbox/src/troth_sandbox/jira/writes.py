@@ -7,6 +7,7 @@ parent without any history of their own.
 
 import msgspec
 
+from troth_sandbox.jira import news
 from troth_sandbox.jira.clock import SECOND_MS, parse_instant
 from troth_sandbox.jira.edits import Editor
 from troth_sandbox.jira.errors import BadRequestError
@@ -31,12 +32,14 @@ class SprintEdit(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     actor: str | None = None
 
 
-def edit_issue(site: Site, id_or_key: str, actor: str | None, fields: Json, now: int) -> Issue:
+def edit_issue(
+    site: Site, id_or_key: str, actor: str | None, fields: Json, now: int, *, bulk: bool = False
+) -> Issue:
     """Change fields; without fields it only moves `updated`, as a comment does."""
     issue = site.store.issue(id_or_key)
     editor = Editor(site.store, issue, now)
     editor.apply(fields)
-    return _finish(site, editor, actor, now, touch=not fields)
+    return _finish(site, editor, actor, now, touch=not fields, bulk=bulk)
 
 
 def create_issue(site: Site, actor: str | None, fields: Json, now: int) -> Issue:
@@ -55,12 +58,14 @@ def create_issue(site: Site, actor: str | None, fields: Json, now: int) -> Issue
     site.next_issue_id += 1
     issue = _keep(site, _with_parents_sprints(site, editor.issue), now)
     site.write_log.add("issue_created", now, issueId=issue.id, key=issue.key)
+    news.issue_created(site, issue, actor, now)
     return issue
 
 
 def delete_issue(site: Site, id_or_key: str, now: int) -> None:
-    """Delete an issue; its changelog goes with it."""
+    """Delete an issue; its changelog goes with it, its event shows the last state."""
     issue = site.store.issue(id_or_key)
+    news.issue_deleted(site, issue, now)
     site.store.remove(issue.id)
     site.publish(issue.id, None, now)
     site.write_log.add("issue_deleted", now, issueId=issue.id, key=issue.key)
@@ -104,7 +109,8 @@ def delete_sprint(site: Site, sprint_id: int, now: int) -> None:
     for issue in _inside(site, sprint_id):
         editor = Editor(site.store, issue, now)
         editor.set_sprints(tuple(i for i in issue.sprint_ids if i != sprint_id))
-        _finish(site, editor, None, now)
+        _finish(site, editor, None, now, silent=True)
+    news.sprint_changed(site, "sprint_deleted", sprint, None, now)
     del site.store.catalogue.sprints[sprint_id]
     site.write_log.add("sprint_deleted", now, sprint=sprint)
 
@@ -140,7 +146,7 @@ class _CarryOver(msgspec.Struct, frozen=True):
             if self.closed in issue.sprint_ids and self.target not in issue.sprint_ids:
                 editor = Editor(site.store, issue, at)
                 editor.set_sprints((*issue.sprint_ids, self.target))
-                _finish(site, editor, self.actor, at)
+                _finish(site, editor, self.actor, at, silent=True)
 
 
 def _inside(site: Site, sprint_id: int) -> list[Issue]:
@@ -166,8 +172,20 @@ def _edited(sprint: Sprint, edit: SprintEdit) -> Sprint:
     )
 
 
-def _finish(site: Site, editor: Editor, actor: str | None, now: int, *, touch: bool = False) -> Issue:
-    """Append the history of an edit and store the version; an edit without effect writes nothing."""
+def _finish(
+    site: Site,
+    editor: Editor,
+    actor: str | None,
+    now: int,
+    *,
+    touch: bool = False,
+    bulk: bool = False,
+    silent: bool = False,
+) -> Issue:
+    """Append the history of an edit and store the version; an edit without effect writes nothing.
+
+    `silent` edits are announced by no webhook: consequences of closing or deleting a sprint (unverified).
+    """
     if not editor.items and not touch:
         return editor.issue
     issue = msgspec.structs.replace(editor.issue, updated=now)
@@ -179,6 +197,8 @@ def _finish(site: Site, editor: Editor, actor: str | None, now: int, *, touch: b
         issue = msgspec.structs.replace(issue, histories=(*issue.histories, history))
     stored = _keep(site, issue, now)
     site.write_log.add("issue_updated", now, issueId=issue.id, key=issue.key, history=history)
+    if not silent:
+        news.issue_updated(site, stored, history, actor, now, bulk=bulk)
     _follow(site, stored, now)
     return stored
 
@@ -205,6 +225,8 @@ def _keep(site: Site, issue: Issue, now: int) -> Issue:
 
 
 def _keep_sprint(site: Site, sprint: Sprint, kind: str, now: int) -> Sprint:
+    old = site.store.catalogue.sprints.get(sprint.id)
     site.store.catalogue.sprints[sprint.id] = sprint
     site.write_log.add(kind, now, sprint=sprint)
+    news.sprint_changed(site, kind, sprint, old, now)
     return sprint
