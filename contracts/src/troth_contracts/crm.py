@@ -17,6 +17,7 @@ class LineItem(Contract, frozen=True):
     total_price: Money | None = None
     service_date: date | None = None
     description: str | None = None
+    source_modified_at: Instant | None = None
 
 
 class DealRole(Contract, frozen=True):
@@ -27,6 +28,18 @@ class DealRole(Contract, frozen=True):
     user_id: str | None = None
     contact_id: str | None = None
     is_primary: bool = False
+    source_modified_at: Instant | None = None
+
+
+class RelatedRecord(Contract, frozen=True):
+    """A record of a custom object that looks up the deal, as far as it can be read."""
+
+    object: str
+    """API name of the custom object."""
+    id: str
+    fields: dict[str, str] = {}
+    """Its fields by API name, as text; empty ones are left out. Dates are ``YYYY-MM-DD``."""
+    source_modified_at: Instant | None = None
 
 
 class DealStep(Contract, frozen=True):
@@ -70,6 +83,12 @@ class Deal(Contract, frozen=True):
     """Oldest first."""
     custom: dict[str, str] = {}
     """Custom fields by API name, as text; empty ones are left out. Dates are ``YYYY-MM-DD``."""
+    related: tuple[RelatedRecord, ...] = ()
+    """By object and id."""
+    committed_at: Instant | None = None
+    """When the history first shows the deal won, in the Commit category or at 70 % or more, UTC."""
+    close_date_pushes: int = 0
+    """How often the history moves the close date to a later day."""
 
     @property
     def key(self) -> str:
@@ -91,6 +110,13 @@ class Stage(Contract, frozen=True, tag="stage"):
     forecast_category: str | None = None
 
 
+class DatedRate(Contract, frozen=True):
+    """A DatedConversionRate: in force for deals closing on ``start`` or later, until the next one."""
+
+    start: date
+    rate: Decimal
+
+
 class CurrencyRate(Contract, frozen=True, tag="currency"):
     """A CurrencyType: ``rate`` units of it make one unit of the corporate currency."""
 
@@ -99,6 +125,8 @@ class CurrencyRate(Contract, frozen=True, tag="currency"):
     code: str
     rate: Decimal
     is_corporate: bool = False
+    dated: tuple[DatedRate, ...] = ()
+    """Oldest first; empty where the org does not date its rates. A day before the first takes ``rate``."""
 
 
 class CrmUser(Contract, frozen=True, tag="user"):

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal
 
 from crm_sync.fields import (
     Record,
+    as_text,
     day,
     flag,
     is_deleted,
     moment,
     number,
     own_id,
-    plain,
     reference,
     required_text,
     text,
 )
+from crm_sync.history import close_date_pushes, committed_at
 from troth_chassis.errors import PoisonError
-from troth_contracts.crm import Deal, DealRole, DealStep, LineItem
+from troth_contracts.crm import Deal, DealRole, DealStep, LineItem, RelatedRecord
 from troth_contracts.values import Money
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
@@ -36,6 +36,8 @@ class DealRecords:
     contact_roles: Sequence[Record] = ()
     team: Sequence[Record] = ()
     history: Sequence[Record] = ()
+    related: Mapping[str, Sequence[Record]] = field(default_factory=dict)
+    """Rows of the custom objects that look up the opportunity, by object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +47,15 @@ class Org:
     id: str
     default_currency: str | None
     custom_fields: tuple[str, ...] = ()
+    related_fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Own fields of each custom object that looks up the opportunity."""
 
 
 def to_deal(records: DealRecords, org: Org) -> Deal:
     """The whole deal; PoisonError names the record and field that cannot be read."""
     header = records.opportunity
     currency = text(header, "CurrencyIsoCode") or org.default_currency
+    history = _history(records.history)
     return Deal(
         org_id=org.id,
         id=own_id(header),
@@ -71,8 +76,11 @@ def to_deal(records: DealRecords, org: Org) -> Deal:
         description=text(header, "Description"),
         line_items=tuple(_line_item(item, currency) for item in _in_order(records.line_items)),
         roles=_roles(records),
-        history=_history(records.history),
+        history=history,
         custom=_custom(header, org.custom_fields),
+        related=tuple(_related(records.related, org)),
+        committed_at=committed_at(history),
+        close_date_pushes=close_date_pushes(history),
     )
 
 
@@ -110,6 +118,7 @@ def _line_item(record: Record, currency: str | None) -> LineItem:
             total_price=_money(record, "TotalPrice", text(record, "CurrencyIsoCode") or currency),
             service_date=day(record, "ServiceDate"),
             description=text(record, "Description"),
+            source_modified_at=moment(record, "SystemModstamp"),
         )
     except PoisonError as error:
         raise PoisonError(f"line item {record.get('Id')}: {error.reason}") from error
@@ -117,7 +126,12 @@ def _line_item(record: Record, currency: str | None) -> LineItem:
 
 def _roles(records: DealRecords) -> tuple[DealRole, ...]:
     team = [
-        DealRole(id=own_id(member), role=text(member, "TeamMemberRole"), user_id=reference(member, "UserId"))
+        DealRole(
+            id=own_id(member),
+            role=text(member, "TeamMemberRole"),
+            user_id=reference(member, "UserId"),
+            source_modified_at=moment(member, "SystemModstamp"),
+        )
         for member in _in_order(records.team)
     ]
     contacts = [
@@ -126,6 +140,7 @@ def _roles(records: DealRecords) -> tuple[DealRole, ...]:
             role=text(contact, "Role"),
             contact_id=reference(contact, "ContactId"),
             is_primary=flag(contact, "IsPrimary"),
+            source_modified_at=moment(contact, "SystemModstamp"),
         )
         for contact in _in_order(records.contact_roles)
     ]
@@ -148,15 +163,17 @@ def _step(record: Record) -> DealStep:
     )
 
 
-def _custom(header: Record, names: Iterable[str]) -> dict[str, str]:
-    shown = ((name, _as_text(header, name)) for name in sorted(names))
+def _related(rows: Mapping[str, Sequence[Record]], org: Org) -> Iterable[RelatedRecord]:
+    for name in sorted(rows):
+        for record in _in_order(rows[name]):
+            yield RelatedRecord(
+                object=name,
+                id=own_id(record),
+                fields=_custom(record, org.related_fields.get(name, ())),
+                source_modified_at=moment(record, "SystemModstamp"),
+            )
+
+
+def _custom(record: Record, names: Iterable[str]) -> dict[str, str]:
+    shown = ((name, as_text(record, name)) for name in sorted(names))
     return {name: value for name, value in shown if value is not None}
-
-
-def _as_text(header: Record, name: str) -> str | None:
-    value = header.get(name)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float | Decimal):
-        return str(plain(value, name))
-    return text(header, name) if value is None or isinstance(value, str) else None

@@ -111,6 +111,16 @@ def flag(record: Record, field: str) -> bool:
     return bool(value)
 
 
+def as_text(record: Record, field: str) -> str | None:
+    """Any value as text; None for what is empty or no plain value."""
+    value = record.get(field)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float | Decimal):
+        return str(plain(value, field))
+    return text(record, field) if value is None or isinstance(value, str) else None
+
+
 def is_deleted(record: Record) -> bool:
     """Whether the row lies in the recycle bin."""
     return record.get("IsDeleted") is True
