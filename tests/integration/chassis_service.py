@@ -67,6 +67,9 @@ async def behave(behaviour: str, beat: Beat, chassis: Chassis[Settings]) -> None
     if behaviour == "stuck":
         beat()
         await asyncio.sleep(3_600)
+    if behaviour == "cancels-itself" and not FAILURES:
+        FAILURES.append(time.monotonic())
+        raise asyncio.CancelledError
     if behaviour == "silent":
         await asyncio.sleep(3_600)
     if behaviour == "fails-thrice":

@@ -215,6 +215,14 @@ class TestWhileItRuns:
         assert len(gaps) == 3
         assert all(gap >= least for gap, least in zip(gaps, (0.4, 0.8, 1.6), strict=True))
 
+    def test_a_cancellation_nobody_asked_for_is_a_transient_fault(self, start: Start) -> None:
+        """Client libraries let those of their own tasks out; it must not look like an ordered end."""
+        service = start("cancels-itself")
+        service.until_ready()
+        code, _, said = service.end(signal.SIGTERM)
+        assert code == 0
+        assert "a library let the cancellation of a task of its own out" in said
+
     def test_a_stuck_loop_makes_healthz_fail_and_names_it(self, start: Start) -> None:
         service = start("stuck")
         _, answer = service.until("/healthz", lambda answer: answer[0] == 503)

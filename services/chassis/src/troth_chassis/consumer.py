@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, NoOffsetForPartitionError
 
+from troth_chassis.clients import stop_consumer
 from troth_chassis.errors import ConfigurationError, OwnershipLostError, TransientError
 from troth_chassis.service import Beat
 
@@ -116,7 +117,7 @@ class PartitionConsumer:
             raise TransientError(f"Kafka at {self._bootstrap} failed: {error!r}") from error
         finally:
             self._consumer, self._started, self._expected = None, False, {}
-            await consumer.stop()
+            await stop_consumer(consumer)
 
     async def lag(self) -> int:
         """Records between what the store holds and the end of every partition, whoever owns it; -1: not known."""

@@ -224,7 +224,7 @@ async def _keep(chassis: Chassis[Any], loop: Loop) -> None:
     chassis.health.check(loop.name, ok=False, detail="has made no progress yet")
     while True:
         try:
-            await loop.run(beat)
+            await _run_once(loop, beat)
         except TransientError as error:
             if _is_cancelled():
                 raise asyncio.CancelledError from error
@@ -237,6 +237,15 @@ async def _keep(chassis: Chassis[Any], loop: Loop) -> None:
             if _is_cancelled():
                 return
             raise LoopEndedError(f"the loop {loop.name} ended by itself; it must run as long as the service")
+
+
+async def _run_once(loop: Loop, beat: Beat) -> None:
+    try:
+        await loop.run(beat)
+    except asyncio.CancelledError as error:
+        if _is_cancelled():
+            raise
+        raise TransientError("a library let the cancellation of a task of its own out") from error
 
 
 def _is_cancelled() -> bool:

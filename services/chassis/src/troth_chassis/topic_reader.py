@@ -7,12 +7,16 @@ from collections.abc import AsyncIterator
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
+from troth_chassis.clients import stop_consumer
 from troth_chassis.errors import TransientError
 from troth_contracts.codec import decode
 from troth_contracts.topics import Topic
 from troth_contracts.values import Contract
 
 PAGE = 5_000
+POLL_MS = 200
+SILENT_POLLS = 300
+"""A minute without progress: the client itself would wait for a broker that is gone without end."""
 
 
 async def read_topic(bootstrap: str, topic: Topic) -> AsyncIterator[list[ConsumerRecord]]:
@@ -31,7 +35,7 @@ async def read_topic(bootstrap: str, topic: Topic) -> AsyncIterator[list[Consume
     except (KafkaError, OSError) as error:
         raise TransientError(f"{topic.name} could not be read back from Kafka: {error!r}") from error
     finally:
-        await consumer.stop()
+        await stop_consumer(consumer)
 
 
 async def read_bodies(bootstrap: str, topic: Topic) -> dict[str, Contract]:
@@ -58,8 +62,12 @@ async def _pages(consumer: AIOKafkaConsumer, name: str) -> AsyncIterator[list[Co
     for partition in partitions:
         consumer.seek(partition, starts[partition])
     pending = {partition for partition in partitions if starts[partition] < ends[partition]}
+    silent = 0
     while pending:
-        fetched = await consumer.getmany(*pending, timeout_ms=200, max_records=PAGE)
+        fetched = await consumer.getmany(*pending, timeout_ms=POLL_MS, max_records=PAGE)
+        silent = 0 if fetched else silent + 1
+        if silent > SILENT_POLLS:
+            raise TransientError(f"{name} could not be read back from Kafka: nothing came for a minute")
         page = [
             record
             for partition, records in fetched.items()

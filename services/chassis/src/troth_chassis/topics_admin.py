@@ -19,23 +19,28 @@ async def ensure_topics(bootstrap: str, topics: Sequence[Topic], *, replication:
         await admin.start()
         existing = set(await admin.list_topics())
         missing = [topic for topic in topics if topic.name not in existing]
-        await _create(admin, missing, replication)
+        existing |= await _create(admin, missing, replication)
         await _check(admin, [topic for topic in topics if topic.name in existing])
-    except KafkaError as error:
+    except (KafkaError, OSError) as error:
         raise TransientError(f"Kafka at {bootstrap} is not reachable: {error}") from error
     finally:
         await admin.close()
 
 
-async def _create(admin: AIOKafkaAdminClient, topics: Sequence[Topic], replication: int) -> None:
+async def _create(admin: AIOKafkaAdminClient, topics: Sequence[Topic], replication: int) -> set[str]:
+    """Names that somebody else created in the meantime: those are still to be checked."""
     if not topics:
-        return
+        return set()
     asked = [NewTopic(topic.name, topic.partitions, replication, {}, topic.config()) for topic in topics]
     response = await admin.create_topics(asked)
+    overtaken = set()
     for name, code, *rest in response.topic_errors:
         failure = for_code(code)
-        if code and failure is not TopicAlreadyExistsError:
+        if failure is TopicAlreadyExistsError:
+            overtaken.add(name)
+        elif code:
             raise TransientError(f"topic {name} could not be created: {failure.__name__} {rest[:1]}")
+    return overtaken
 
 
 async def _check(admin: AIOKafkaAdminClient, topics: Sequence[Topic]) -> None:

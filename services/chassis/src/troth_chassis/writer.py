@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from typing import Literal
 
@@ -14,10 +15,13 @@ from aiokafka.errors import (
     ProducerFenced,
 )
 
+from troth_chassis.clients import STOP_SECONDS, stop_producer
 from troth_chassis.errors import FencedError, PoisonError, TransientError
 from troth_contracts.codec import OutRecord
 
 Mode = Literal["transactional", "idempotent", "plain"]
+GIVE_UP_SECONDS = 60.0
+"""The client retries an idempotent write without end; here a publish ends, and the supervisor says why."""
 
 
 class ScopeWriter:
@@ -27,10 +31,13 @@ class ScopeWriter:
     replicas may write. ``plain``: for the last-resort broker only; no fencing, no compression.
     """
 
-    def __init__(self, bootstrap: str, service: str, scope: str, mode: Mode) -> None:
+    def __init__(
+        self, bootstrap: str, service: str, scope: str, mode: Mode, *, give_up_after: float = GIVE_UP_SECONDS
+    ) -> None:
         self._bootstrap = bootstrap
         self._identity = f"{service}.{scope}"
         self.mode: Mode = mode
+        self._give_up_after = give_up_after
         self._producer: AIOKafkaProducer | None = None
         self._fenced = False
 
@@ -42,9 +49,10 @@ class ScopeWriter:
         try:
             await producer.start()
         except (ProducerFenced, InvalidProducerEpoch) as error:
+            await stop_producer(producer)
             raise self._fence() from error
         except (KafkaError, OSError) as error:
-            await _stop_quietly(producer)
+            await stop_producer(producer)
             raise TransientError(f"Kafka at {self._bootstrap} does not accept a producer: {error}") from error
         self._producer = producer
 
@@ -52,7 +60,7 @@ class ScopeWriter:
         """Flushes and disconnects. A later ``publish`` connects again."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            await _stop_quietly(producer)
+            await stop_producer(producer)
 
     async def publish(self, records: Sequence[OutRecord]) -> None:
         """Returns when every record is acknowledged. After TransientError the outcome is unknown: re-read."""
@@ -63,22 +71,32 @@ class ScopeWriter:
         producer = self._producer
         assert producer is not None  # noqa: S101  (start sets it or raises)
         try:
-            await self._send(producer, records)
+            async with asyncio.timeout(self._give_up_after):
+                await self._send(producer, records)
         except (ProducerFenced, InvalidProducerEpoch) as error:
+            await self.stop()  # a fenced producer answers everything with a failed assertion
             raise self._fence() from error
         except MessageSizeTooLargeError as error:
             await self.stop()
             raise PoisonError(f"a record is larger than the broker accepts: {error}") from error
+        except asyncio.CancelledError:
+            await self.stop()  # it may stand in the middle of a transaction
+            raise
         except (KafkaError, OSError) as error:
             await self.stop()
             raise TransientError(f"Kafka did not acknowledge {len(records)} records: {error!r}") from error
 
     async def _send(self, producer: AIOKafkaProducer, records: Sequence[OutRecord]) -> None:
-        if self.mode == "transactional":
-            async with producer.transaction():
-                await _send_all(producer, records)
-        else:
+        if self.mode != "transactional":
             await _send_all(producer, records)
+            return
+        await producer.begin_transaction()
+        try:
+            await _send_all(producer, records)
+            await producer.commit_transaction()
+        except BaseException:
+            await _abort_quietly(producer)
+            raise
 
     def _build(self) -> AIOKafkaProducer:
         return AIOKafkaProducer(
@@ -109,12 +127,20 @@ async def _send_all(producer: AIOKafkaProducer, records: Sequence[OutRecord]) ->
         )
         for record in records
     ]
+    for future in sent:
+        future.add_done_callback(_retrieve)
     await producer.flush()
     await asyncio.gather(*sent)
 
 
-async def _stop_quietly(producer: AIOKafkaProducer) -> None:
-    try:
-        await producer.stop()
-    except (KafkaError, OSError, RuntimeError, AssertionError):
-        return
+def _retrieve(future: asyncio.Future[object]) -> None:
+    """One fault fails many records; the first is raised, the others must not be logged as forgotten."""
+    if not future.cancelled():
+        future.exception()
+
+
+async def _abort_quietly(producer: AIOKafkaProducer) -> None:
+    """What cannot be aborted now is aborted when the next writer of the scope starts, or after a minute."""
+    with contextlib.suppress(KafkaError, OSError, AssertionError):
+        async with asyncio.timeout(STOP_SECONDS):
+            await producer.abort_transaction()
