@@ -4,9 +4,12 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any
 
-from fastapi import Body, Depends, FastAPI, HTTPException, Request
+from fastapi import Body, Depends, FastAPI, HTTPException
 
 from troth_sandbox.salesforce.clock import parse_moment, stamp
+from troth_sandbox.salesforce.controls.arguments import Document, Held, ObjectName, settled
+from troth_sandbox.salesforce.controls.sessions import session_controls
+from troth_sandbox.salesforce.controls.transactions import transaction_controls
 from troth_sandbox.salesforce.ids import long_id
 from troth_sandbox.salesforce.simulation import Site
 from troth_sandbox.salesforce.values import Row
@@ -14,13 +17,12 @@ from troth_sandbox.salesforce.values import Row
 
 def build_admin(site: Site) -> FastAPI:
     """The admin application over one site; its own pages are at /docs."""
-    app = FastAPI(title="Salesforce simulator: controls")
+    app = FastAPI(title="Salesforce simulator: controls", dependencies=[Depends(settled)])
     app.state.site = site
     for method, path, endpoint in (
         ("POST", "/admin/records/{name}", write),
         ("DELETE", "/admin/records/{name}/{row_id}", delete),
         ("POST", "/admin/undelete/{name}/{row_id}", undelete),
-        ("POST", "/admin/sessions/expire", expire_sessions),
         ("POST", "/admin/faults", add_faults),
         ("DELETE", "/admin/faults", clear_faults),
         ("GET", "/admin/truth/{name}", truth),
@@ -31,28 +33,15 @@ def build_admin(site: Site) -> FastAPI:
         ("POST", "/admin/clock", set_clock),
     ):
         app.add_api_route(path, endpoint, methods=[method])
+    for controls in (transaction_controls, session_controls):
+        app.include_router(controls())
     return app
-
-
-def _site(request: Request) -> Site:
-    site: Site = request.app.state.site
-    return site
-
-
-def _object_name(name: str, site: Annotated[Site, Depends(_site)]) -> str:
-    kind = site.org.schema.get(name)
-    if kind is None:
-        raise HTTPException(404, f"this org has no object {name}")
-    return kind.name
-
-
-Held = Annotated[Site, Depends(_site)]
-ObjectName = Annotated[str, Depends(_object_name)]
-Document = Annotated[dict[str, Any], Body()]
 
 
 async def write(name: ObjectName, fields: Document, site: Held, stamp: str | None = None) -> dict[str, Any]:
     """Insert a record, or update it when its Id is known; `stamp` forces SystemModstamp, else the clock gives it."""
+    if site.transactions.locked(long_id(str(fields.get("Id")))):
+        raise HTTPException(409, f"{name} {fields['Id']} is locked by an open transaction")
     try:
         return dict(site.org.write(name, fields, at=_stamp(stamp)))
     except ValueError as error:
@@ -71,11 +60,6 @@ async def undelete(name: ObjectName, row_id: str, site: Held) -> dict[str, Any]:
     if not site.org.undelete(name, long_id(row_id)):
         raise HTTPException(404, f"{name} {row_id} is not in the recycle bin")
     return dict(site.org.table(name).get(long_id(row_id)) or {})
-
-
-async def expire_sessions(site: Held) -> dict[str, int]:
-    """End every session, as an administrator could."""
-    return {"expired": site.sessions.expire_all()}
 
 
 async def add_faults(documents: Annotated[list[dict[str, Any]], Body()], site: Held) -> dict[str, int]:

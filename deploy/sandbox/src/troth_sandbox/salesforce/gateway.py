@@ -31,6 +31,7 @@ class Gateway:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        self._site.transactions.settle()
         query = unquote_plus(scope["query_string"].decode())
         exchange = _Exchange(self._site, scope, query, send)
         if too_large := _too_large(scope):

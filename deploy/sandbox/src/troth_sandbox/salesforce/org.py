@@ -55,8 +55,8 @@ class Org:
     def write(self, name: str, fields: Mapping[str, Any], at: str | None = None) -> Row:
         """Create a row, or update it when its id is known; `at` overrides the stamp. Raises ValueError."""
         kind = self._tables[name].kind
-        changes = {key: value for key, value in normal_row(kind, fields).items() if key not in SYSTEM_FIELDS}
-        row_id = str(changes.setdefault("Id", self._ids.next(kind.prefix)))
+        changes = self.checked(name, fields)
+        row_id = str(changes["Id"])
         before = self._tables[name].get(row_id)
         now = at or stamp(self.clock.now())
         given = merge(kind, self._given[name].get(row_id, {}), changes)
@@ -64,7 +64,15 @@ class Org:
         after = self._keep(kind, row_id, self._audited(kind, given, now))
         return self._remember(before, after, now) if name == "Opportunity" else after
 
-    def delete(self, name: str, row_id: str, *, hard: bool = False) -> bool:
+    def checked(self, name: str, fields: Mapping[str, Any]) -> dict[str, Scalar]:
+        """What a write says in canonical form, with a new id where it has none. Raises ValueError."""
+        kind = self._tables[name].kind
+        changes = {key: value for key, value in normal_row(kind, fields).items() if key not in SYSTEM_FIELDS}
+        if not changes.get("Id"):
+            changes["Id"] = self._ids.next(kind.prefix)
+        return changes
+
+    def delete(self, name: str, row_id: str, *, hard: bool = False, at: str | None = None) -> bool:
         """Delete a row and what cascades from it; False when it is not there.
 
         A soft delete moves SystemModstamp, of the row and of its children (U). A hard delete leaves only the log.
@@ -72,15 +80,15 @@ class Org:
         row = self._tables[name].get(row_id)
         if row is None or (row.get("IsDeleted") and not hard):
             return False
-        self._discard(name, row_id, stamp(self.clock.now()), hard=hard or name in NO_RECYCLE_BIN)
+        self._discard(name, row_id, at or stamp(self.clock.now()), hard=hard or name in NO_RECYCLE_BIN)
         return True
 
-    def undelete(self, name: str, row_id: str) -> bool:
+    def undelete(self, name: str, row_id: str, *, at: str | None = None) -> bool:
         """Take a row and its children out of the recycle bin with a new stamp (U); False when it is not in it."""
         row = self._tables[name].get(row_id)
         if row is None or not row.get("IsDeleted"):
             return False
-        self._restore(name, row_id, stamp(self.clock.now()), row["SystemModstamp"])
+        self._restore(name, row_id, at or stamp(self.clock.now()), row["SystemModstamp"])
         return True
 
     def _audited(self, kind: ObjectType, given: dict[str, Scalar], now: str) -> dict[str, Scalar]:

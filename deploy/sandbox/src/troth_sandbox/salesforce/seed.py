@@ -19,6 +19,10 @@ class ConnectedApp:
     client_id: str
     client_secret: str
     run_as_user: bool = True
+    public_key: str | None = None
+    """PEM of the key that checks JWT bearer assertions."""
+    approved: bool = True
+    strict_expiry: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +52,9 @@ def parse_seed(document: Mapping[str, Any]) -> Seed:
     if unknown:
         raise SeedError(f"the seed has keys this simulator does not know: {', '.join(unknown)}")
     try:
-        auth = document["auth"]
         return Seed(
             org_id=document["org_id"],
-            app=ConnectedApp(auth["client_id"], auth["client_secret"], auth.get("run_as_user", True)),
+            app=_app(document["auth"]),
             objects=document.get("objects", {}),
             custom_fields=_custom_fields(document.get("custom_fields", {})),
             multi_currency=document.get("multi_currency", _speaks_of_currency(document.get("objects", {}))),
@@ -59,6 +62,17 @@ def parse_seed(document: Mapping[str, Any]) -> Seed:
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise SeedError(f"the seed misses or misspells {error}") from error
+
+
+def _app(auth: Mapping[str, Any]) -> ConnectedApp:
+    return ConnectedApp(
+        client_id=auth["client_id"],
+        client_secret=auth["client_secret"],
+        run_as_user=auth.get("run_as_user", True),
+        public_key=auth.get("public_key"),
+        approved=auth.get("approved", True),
+        strict_expiry=auth.get("strict_expiry", False),
+    )
 
 
 def _custom_fields(document: Mapping[str, list[Mapping[str, Any]]]) -> Mapping[str, list[Field]]:

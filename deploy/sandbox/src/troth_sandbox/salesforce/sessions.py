@@ -12,37 +12,64 @@ SESSION_LIFE = timedelta(hours=2)
 CURSOR_LIFE = timedelta(days=2)
 
 
-class Sessions:
-    """Tokens that are good until they rest for two hours of simulated time, or are expired on request."""
+@dataclass(slots=True)
+class Session:
+    """One user's token: when it was opened and last used."""
 
-    def __init__(self, clock: SettableClock, org_id: str) -> None:
+    user_id: str
+    opened: datetime
+    last_use: datetime
+
+
+class Sessions:
+    """Tokens that are good until they rest for `rest` of simulated time, or are ended on request."""
+
+    def __init__(self, clock: SettableClock, org_id: str, user_id: str) -> None:
         self._clock = clock
         self._org_id = org_id
-        self._last_use: dict[str, datetime] = {}
+        self._user_id = user_id
+        self._live: dict[str, Session] = {}
         self._issued = 0
+        self.rest = SESSION_LIFE
+        self.longest: timedelta | None = None
+        """A control of the simulator: no session gets older than this, however often it is used."""
 
-    def open(self) -> str:
-        """A new token; the n-th token of a run is always the same text."""
+    def open(self, user_id: str | None = None) -> str:
+        """A new token, for the run-as user unless another is named; the n-th of a run is always the same text."""
         self._issued += 1
         secret = hashlib.sha256(f"{self._org_id}/{self._issued}".encode()).hexdigest()
         token = f"{self._org_id[:15]}!AQ{secret}"
-        self._last_use[token] = self._clock.now()
+        now = self._clock.now()
+        self._live[token] = Session(user_id or self._user_id, now, now)
         return token
 
-    def touch(self, token: str) -> bool:
-        """Use a token; False when it is unknown or over."""
-        now = self._clock.now()
-        last = self._last_use.get(token)
-        if last is None or now - last > SESSION_LIFE:
-            self._last_use.pop(token, None)
-            return False
-        self._last_use[token] = now
-        return True
+    def touch(self, token: str) -> str | None:
+        """Use a token: its user's id, or None when it is unknown or over."""
+        now, session = self._clock.now(), self._live.get(token)
+        if session is None:
+            return None
+        too_old = self.longest is not None and now - session.opened > self.longest
+        if too_old or now - session.last_use > self.rest:
+            del self._live[token]
+            return None
+        session.last_use = now
+        return session.user_id
+
+    def end(self, token: str) -> bool:
+        """End one session; False when there is none with that token."""
+        return self._live.pop(token, None) is not None
+
+    def end_user(self, user_id: str) -> int:
+        """End every session of a user; returns how many there were."""
+        tokens = [token for token, session in self._live.items() if session.user_id == user_id]
+        for token in tokens:
+            del self._live[token]
+        return len(tokens)
 
     def expire_all(self) -> int:
         """End every session; returns how many there were."""
-        count = len(self._last_use)
-        self._last_use.clear()
+        count = len(self._live)
+        self._live.clear()
         return count
 
 

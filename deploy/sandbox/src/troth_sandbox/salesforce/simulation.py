@@ -5,9 +5,11 @@ from typing import Any
 
 from troth_sandbox.salesforce.clock import SettableClock
 from troth_sandbox.salesforce.faults import Faults
+from troth_sandbox.salesforce.logins import Logins
 from troth_sandbox.salesforce.org import Org, open_org
 from troth_sandbox.salesforce.seed import ConnectedApp, Seed
 from troth_sandbox.salesforce.sessions import Cursors, Sessions
+from troth_sandbox.salesforce.transactions import Transactions
 from troth_sandbox.salesforce.usage import Usage
 
 
@@ -41,6 +43,8 @@ class Site:
     sessions: Sessions
     cursors: Cursors
     usage: Usage
+    transactions: Transactions
+    logins: Logins
     faults: Faults = field(default_factory=Faults)
     journal: list[Entry] = field(default_factory=list)
 
@@ -52,10 +56,13 @@ class Site:
 
 def open_site(seed: Seed, clock: SettableClock) -> Site:
     """A simulator filled from a seed. Raises SeedError."""
+    org = open_org(seed, clock)
     return Site(
-        org=open_org(seed, clock),
+        org=org,
         app=seed.app,
-        sessions=Sessions(clock, seed.org_id),
+        sessions=Sessions(clock, seed.org_id, org.user_id),
         cursors=Cursors(clock),
         usage=Usage(clock, seed.daily_api_limit),
+        transactions=Transactions(org),
+        logins=Logins(clock, seed.app),
     )

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response
@@ -32,10 +33,19 @@ def version_prefix(version: str) -> str:
     return f"/services/data/{version}"
 
 
-def session(request: Request, site: Annotated[Site, Depends(simulated)]) -> str:
-    """The caller's token, its use counted. Raises ApiError 401 without a live session, 403 over the allowance."""
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A live session: its token and whose it is."""
+
+    token: str
+    user_id: str
+
+
+def caller(request: Request, site: Annotated[Site, Depends(simulated)]) -> Caller:
+    """The caller, the call counted. Raises ApiError 401 without a live session, 403 over the allowance."""
     match = _BEARER.fullmatch(request.headers.get("authorization", ""))
-    if match is None or not site.sessions.touch(match.group(1)):
+    user_id = site.sessions.touch(match.group(1)) if match else None
+    if match is None or user_id is None:
         # What a request without any token is told is not documented (U).
         raise api_error("session_expired")
     # A composite is one call, however many subrequests it carries.
@@ -43,11 +53,17 @@ def session(request: Request, site: Annotated[Site, Depends(simulated)]) -> str:
     request.scope["usage"] = site.usage.header()
     if not allowed:
         raise api_error("daily_limit")
-    return match.group(1)
+    return Caller(match.group(1), user_id)
+
+
+def session(caller: Annotated[Caller, Depends(caller)]) -> str:
+    """The caller's token."""
+    return caller.token
 
 
 Simulated = Annotated[Site, Depends(simulated)]
 Prefix = Annotated[str, Depends(version_prefix)]
+Called = Annotated[Caller, Depends(caller)]
 Token = Annotated[str, Depends(session)]
 
 

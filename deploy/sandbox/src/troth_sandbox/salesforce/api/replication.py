@@ -33,7 +33,7 @@ async def updated(name: str, request: Request, site: Simulated, _prefix: Prefix,
     ids = [
         row["Id"] for row in rows if start <= str(row["SystemModstamp"]) < end and not row.get("IsDeleted")
     ]
-    return answer({"ids": ids, "latestDateCovered": end})
+    return answer({"ids": ids, "latestDateCovered": _covered(site, end)})
 
 
 async def deleted(name: str, request: Request, site: Simulated, _prefix: Prefix, _token: Token) -> Response:
@@ -43,7 +43,16 @@ async def deleted(name: str, request: Request, site: Simulated, _prefix: Prefix,
     log = site.org.deletions(kind.name)
     gone = [{"deletedDate": at, "id": row_id} for row_id, at in log.items() if start <= at < end]
     horizon = minute(site.clock.now() - DELETED_DAYS)
-    return answer({"deletedRecords": gone, "earliestDateAvailable": stamp(horizon), "latestDateCovered": end})
+    covered = _covered(site, end)
+    return answer(
+        {"deletedRecords": gone, "earliestDateAvailable": stamp(horizon), "latestDateCovered": covered}
+    )
+
+
+def _covered(site: Site, end: str) -> str:
+    """The end of the window, but nothing after the stamp of the oldest open transaction [ldc]."""
+    oldest = site.transactions.oldest()
+    return end if oldest is None else min(end, stamp(oldest))
 
 
 def _replicateable(site: Site, name: str) -> ObjectType:
@@ -54,10 +63,7 @@ def _replicateable(site: Site, name: str) -> ObjectType:
 
 
 def _window(request: Request, site: Site, reach: timedelta) -> tuple[str, str]:
-    """Start and covered end in whole minutes, because seconds are ignored [poll].
-
-    No transaction is ever open here, so the end asked for is covered unless it lies in the future.
-    """
+    """Start and end in whole minutes, because seconds are ignored [poll]; no window ends in the future."""
     now = site.clock.now()
     start, asked = _moment(request, "start"), _moment(request, "end")
     if minute(asked) - minute(start) < SHORTEST:

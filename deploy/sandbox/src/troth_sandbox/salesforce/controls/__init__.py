@@ -1,0 +1,1 @@
+"""The areas of the admin API beyond records, faults and the clock."""
