@@ -202,8 +202,8 @@ async def test_the_story_of_a_sprint_from_backfill_over_kill_to_carry_over(
     assert not closed.removed.issues
     assert closed.provisional
 
-    # Ten minutes later the figures are final; a restart tells nothing twice.
-    simulator.tell("/clock", {"advance_seconds": 600})
+    # After the next deep pass the figures are final; a restart tells nothing twice.
+    simulator.tell("/clock", {"advance_seconds": 3_700})
 
     async def is_final() -> bool:
         return not (await service.latest(SPRINTS, Sprint))["2"].provisional

@@ -11,9 +11,11 @@ import structlog
 from prometheus_client import CollectorRegistry
 from tests.jira_sync.fakes import NOW, MemoryKafka, MemoryPublisher, MemorySite
 
+from jira_sync.hints import Hints
 from jira_sync.metrics import SyncMetrics
 from jira_sync.poll import Poller, PollPlan
 from jira_sync.publication import Publication
+from jira_sync.scope import Scope
 from troth_chassis.clock import AutoClock
 from troth_chassis.health import Health
 
@@ -48,6 +50,8 @@ class Stage:
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     rebuild: bool = False
     structure_seconds: float = 0.0
+    deep_seconds: float = 3_600.0
+    scope: Scope = field(default_factory=lambda: Scope(projects=("APA", "BET")))
 
     def __post_init__(self) -> None:
         self.start()
@@ -55,10 +59,17 @@ class Stage:
     def start(self) -> None:
         self.registry = CollectorRegistry()
         self.health = Health(self.clock)
+        self.hints = Hints(self.clock)
         metrics = SyncMetrics(self.registry)
         publication = Publication(SITE, MemoryPublisher(self.kafka), clock=self.clock, metrics=metrics)
         plan = PollPlan(
-            SITE, ("APA", "BET"), 60.0, self.structure_seconds, timedelta(minutes=5), self.rebuild
+            SITE,
+            self.scope,
+            60.0,
+            self.structure_seconds,
+            timedelta(minutes=5),
+            deep_seconds=self.deep_seconds,
+            rebuild=self.rebuild,
         )
         self.poller = Poller(
             plan,
@@ -69,6 +80,7 @@ class Stage:
             health=self.health,
             metrics=metrics,
             log=structlog.stdlib.get_logger("test"),
+            hints=self.hints,
         )
 
     async def scan(self, times: int = 1) -> None:

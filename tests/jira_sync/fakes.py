@@ -12,9 +12,9 @@ from typing import Any, cast
 from tests.jira_sync import small_site
 
 from jira_sync.domain.fields import SPRINT_TYPE
-from jira_sync.errors import AccessLostError, ForbiddenError, ScanFailedError
+from jira_sync.errors import AccessLostError, ForbiddenError, MissingError, ScanFailedError
 from jira_sync.parse import Json, instant
-from jira_sync.reader import OffsetPage, ServerInfo, TokenPage
+from jira_sync.reader import EntityKind, OffsetPage, ProjectStatus, ServerInfo, TokenPage
 from troth_chassis.errors import TransientError
 from troth_chassis.publisher import Publisher
 from troth_chassis.writer import ScopeWriter
@@ -24,6 +24,7 @@ from troth_contracts.values import Contract
 
 NOW = datetime(2026, 11, 25, 10, 0, 30, tzinfo=UTC)
 _BOUND = re.compile(r"updated >= (\d+)")
+_IDS = re.compile(r"id in \(([^)]*)\)")
 _PROJECTS = re.compile(r"project in \(([^)]*)\)")
 
 
@@ -39,6 +40,10 @@ class MemorySite:
         self.forbidden_boards: set[str] = set()
         self.before: Callable[[str], None] = lambda _name: None
         self.queries: list[str] = []
+        self.reconciled: list[tuple[str, ...]] = []
+        self.unlisted: set[str] = set()
+        """Issues the search does not show."""
+        self.asked: list[str] = []
 
     # What people do
 
@@ -73,14 +78,44 @@ class MemorySite:
         self.before("field")
         return list(self.seed["fields"])
 
-    async def search(self, jql: str, fields: Sequence[str], token: str | None, size: int) -> TokenPage:
+    async def search(
+        self, jql: str, fields: Sequence[str], token: str | None, size: int, reconcile: Sequence[str] = ()
+    ) -> TokenPage:
         self.before("search/jql")
         self.queries.append(jql)
+        self.reconciled.append(tuple(reconcile))
         start, size = int(token or 0), min(size, self.page_cap)
         found = self._matching(jql)
         items = tuple(self._rendered(issue, fields) for issue in found[start : start + size])
         more = start + size < len(found)
         return TokenPage(items, str(start + size) if more else None, is_last=not more)
+
+    async def find(self, kind: EntityKind, entity_id: str, fields: Sequence[str] = ()) -> Json:
+        self.before(f"{kind}/{entity_id}")
+        self.asked.append(f"{kind}/{entity_id}")
+        if kind == "board" and entity_id in self.forbidden_boards:
+            raise ForbiddenError(f"board/{entity_id}: Jira answered 403")
+        found = next(
+            (
+                row
+                for row in self.seed[f"{kind}s"]
+                if entity_id in (str(row["id"]), row.get("key")) and self._is_live(kind, row)
+            ),
+            None,
+        )
+        if found is None:
+            raise MissingError(f"{kind}/{entity_id}: Jira answered 404")
+        return self._rendered(found, fields) if kind == "issue" else copy.deepcopy(dict(found))
+
+    async def projects(self, status: ProjectStatus) -> Sequence[Json]:
+        self.before(f"project/search {status}")
+        return [row for row in self.seed["projects"] if row.get("state", "live") == status]
+
+    def _is_live(self, kind: str, row: dict[str, Any]) -> bool:
+        if kind != "issue":
+            return True
+        project_id = row["fields"]["project"]["id"]
+        return any(p["id"] == project_id and p.get("state", "live") == "live" for p in self.seed["projects"])
 
     async def approximate_count(self, jql: str) -> int:
         self.before("approximate-count")
@@ -150,11 +185,16 @@ class MemorySite:
     def _matching(self, jql: str) -> list[dict[str, Any]]:
         bound, projects = _BOUND.search(jql), _PROJECTS.search(jql)
         keys = {key.strip('" ') for key in projects.group(1).split(",")} if projects else None
+        listed = _IDS.search(jql)
+        ids = {part.strip() for part in listed.group(1).split(",")} if listed else None
         since = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=int(bound.group(1)) if bound else 0)
         found = [
             issue
             for issue in self.seed["issues"]
             if instant(issue["fields"]["updated"]) >= since
+            and issue["id"] not in self.unlisted
+            and self._is_live("issue", issue)
+            and (ids is None or issue["id"] in ids)
             and (keys is None or issue["fields"]["project"]["key"] in keys)
         ]
         return sorted(found, key=lambda issue: (instant(issue["fields"]["updated"]), int(issue["id"])))

@@ -84,10 +84,12 @@ def plan_of(settings: JiraSettings) -> PollPlan:
     """The poll as configured."""
     return PollPlan(
         site_id=settings.site_id,
-        projects=settings.jira_projects,
+        scope=settings.scope,
         poll_seconds=settings.jira_poll_seconds,
         structure_seconds=settings.jira_structure_seconds,
         overlap=timedelta(seconds=settings.jira_overlap_seconds),
+        deep_seconds=settings.jira_deep_seconds,
+        census_seconds=settings.jira_census_seconds,
         rebuild=settings.jira_rebuild,
     )
 

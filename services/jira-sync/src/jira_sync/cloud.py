@@ -10,14 +10,21 @@ import httpx
 from jira import JIRA
 
 from jira_sync.errors import JiraUnavailableError, ScanFailedError
+from jira_sync.paging import all_offset_items
 from jira_sync.parse import Json, instant
-from jira_sync.reader import OffsetPage, ServerInfo, TokenPage
+from jira_sync.reader import EntityKind, OffsetPage, ProjectStatus, ServerInfo, TokenPage
 from jira_sync.sessions import JiraSessions, refusal
 from troth_chassis.errors import TransientError
 from troth_chassis.http import HttpClient, request_id
 
 AGILE_PAGE = 50
 CHANGELOG_PAGE = 10_000
+_PATHS = {
+    "issue": "/rest/api/2/issue",
+    "version": "/rest/api/2/version",
+    "sprint": "/rest/agile/1.0/sprint",
+    "board": "/rest/agile/1.0/board",
+}
 
 
 class CloudReader:
@@ -43,15 +50,37 @@ class CloudReader:
         """GET /field."""
         return await self._sessions.call("field", lambda client: cast("Sequence[Json]", client.fields()))
 
-    async def search(self, jql: str, fields: Sequence[str], token: str | None, size: int) -> TokenPage:
+    async def search(
+        self, jql: str, fields: Sequence[str], token: str | None, size: int, reconcile: Sequence[str] = ()
+    ) -> TokenPage:
         """GET /search/jql. The ids go as one text: as a list the client would translate them through field names."""
 
         def ask(client: JIRA) -> Any:
             return client.enhanced_search_issues(
-                jql, nextPageToken=token, maxResults=size, fields=[",".join(fields)], json_result=True
+                jql,
+                nextPageToken=token,
+                maxResults=size,
+                fields=[",".join(fields)],
+                reconcileIssues=[int(issue_id) for issue_id in reconcile],
+                json_result=True,
             )
 
         return _token_page("search/jql", await self._sessions.call("search/jql", ask), "issues")
+
+    async def find(self, kind: EntityKind, entity_id: str, fields: Sequence[str] = ()) -> Json:
+        """GET by id; reads the store, not the search index."""
+        params = {"fields": ",".join(fields)} if fields else None
+        return _object(await self._get(f"{_PATHS[kind]}/{entity_id}", params))
+
+    async def projects(self, status: ProjectStatus) -> Sequence[Json]:
+        """GET /project/search."""
+
+        async def page(start: int) -> OffsetPage:
+            params = {"startAt": start, "maxResults": AGILE_PAGE, "status": status}
+            body = _object(await self._get("/rest/api/2/project/search", params))
+            return OffsetPage(_items("project/search", body, "values"), body.get("isLast") is True)
+
+        return await all_offset_items(page)
 
     async def approximate_count(self, jql: str) -> int:
         """POST /search/approximate-count."""

@@ -7,6 +7,7 @@ TransientError
 PoisonError
 ├── UnreadableError        one issue, board or sprint does not look like the vendor's documents: dead letter
 └── ForbiddenError         one entity is hidden from the account (403, 404): quarantined and shown
+    └── MissingError       404: it does not exist, or the account may not know that it does
 ConfigurationError
 ├── CredentialsError       Jira does not accept the e-mail and token
 ├── NotSupportedError      the site lacks what this service needs (not Cloud, search removed)
@@ -36,6 +37,10 @@ class UnreadableError(PoisonError):
 
 class ForbiddenError(PoisonError):
     """An entity the account may not see."""
+
+
+class MissingError(ForbiddenError):
+    """Jira answered 404 for one entity."""
 
 
 class CredentialsError(ConfigurationError):

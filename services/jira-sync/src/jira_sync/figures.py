@@ -44,10 +44,29 @@ def tell_sprint(
         added=facts.added,
         removed=facts.removed,
         result=facts.result if sprint.state == "closed" else None,
-        provisional=not _is_settled(sprint, settled_before),
+        provisional=not (_is_settled(sprint, settled_before) or _is_final(before, sprint)),
+        commitment_by_report=facts.commitment_by_report if facts.readings_differ else None,
+        readings_differ=facts.readings_differ,
     )
+    figured = _with_first_figures(figured, before)
     events = (*life_events(sprint, before), *scope_events(sprint, window, rules, timelines))
     return SprintTelling(figured, events, facts.readings_differ)
+
+
+def _is_final(before: Sprint | None, sprint: Sprint) -> bool:
+    """Figures that were final stay so while the sprint stays closed."""
+    return before is not None and not before.provisional and sprint.state == "closed"
+
+
+def _with_first_figures(sprint: Sprint, before: Sprint | None) -> Sprint:
+    """A correction of final figures keeps the first final ones beside it, for ever."""
+    if before is None or before.provisional:
+        return sprint
+    corrected = (sprint.commitment, sprint.result) != (before.commitment, before.result)
+    first_commitment, first_result = before.first_commitment, before.first_result
+    if corrected and first_commitment is None and first_result is None:
+        first_commitment, first_result = before.commitment, before.result
+    return replace(sprint, first_commitment=first_commitment, first_result=first_result)
 
 
 def is_out_of_reach(published: Sprint | None, now: datetime) -> bool:

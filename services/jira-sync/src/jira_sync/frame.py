@@ -1,7 +1,7 @@
 """Reads the frame of planning (fields, boards, sprints, versions), one forbidden board at a time.
 
 A board the account may not open is set aside and named; its neighbours are read. Boards, sprints and versions that
-disappear are left as published: deletions belong to the census, which is not part of this service yet.
+disappear are left as published here: whether they are deleted is for ``absence.py`` to find out.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from jira_sync.errors import ForbiddenError, ScanFailedError, UnreadableError
 from jira_sync.paging import all_offset_items
 from jira_sync.parse import Json, text
 from jira_sync.reader import JiraReader
+from jira_sync.scope import Scope
 from troth_contracts.jira import Board, Sprint, Version
 
 T = TypeVar("T")
@@ -34,6 +35,8 @@ class Frame:
     projects: Mapping[str, str] = field(default_factory=dict)
     """Key by id of every project a board shows."""
     set_aside: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """The rule by board id of every board the configuration leaves out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +46,17 @@ class _RawBoard:
     projects: Sequence[Json]
 
 
-async def read_frame(reader: JiraReader, site_id: str, wanted: Collection[str]) -> Frame:
-    """Fields, and all boards that show a wanted project (any, when ``wanted`` is empty)."""
+async def read_frame(reader: JiraReader, site_id: str, scope: Scope) -> Frame:
+    """Fields, and all wanted boards that show a wanted project."""
     found = discover(await reader.fields())
     documents = await all_offset_items(reader.boards)
     documents.sort(key=lambda document: int(text(document, "id")))
+    left_out = {
+        board_id: rule
+        for document in documents
+        if (rule := scope.why_not_board(board_id := text(document, "id"))) is not None
+    }
+    documents = [document for document in documents if text(document, "id") not in left_out]
     answers = await _each(documents, lambda document: _raw_board(reader, document))
     aside: dict[str, str] = {}
     raw: list[_RawBoard] = []
@@ -56,11 +65,14 @@ async def read_frame(reader: JiraReader, site_id: str, wanted: Collection[str]) 
             raw.append(answer)
         else:
             aside[f"board {document['id']}"] = str(answer)
-    raw = [board for board in raw if _is_wanted(board, wanted)]
+    left_out |= {
+        text(b.document, "id"): "no wanted project" for b in raw if not _is_wanted(b, scope.projects)
+    }
+    raw = [board for board in raw if _is_wanted(board, scope.projects)]
     fields = with_boards(found, _estimates(raw))
     boards = (read_board(site_id, b.document, b.configuration, b.projects, fields) for b in raw)
     projects = {text(project, "id"): text(project, "key") for board in raw for project in board.projects}
-    return Frame(fields, {board.id: board for board in boards}, projects, aside)
+    return Frame(fields, {board.id: board for board in boards}, projects, aside, left_out)
 
 
 async def read_versions(
@@ -97,6 +109,19 @@ class SprintBook:
                 self._by_board[board.id] = answer
         for gone in set(self._by_board) - set(boards):
             del self._by_board[gone]
+
+    def put(self, document: Json) -> None:
+        """Takes one sprint as just read: on every board that lists it, else on the one it was made on."""
+        sprint_id, origin = text(document, "id"), str(document.get("originBoardId"))
+        listing = [board for board, listed in self._by_board.items() if sprint_id in listed] or [origin]
+        for board_id in listing:
+            if board_id in self._by_board:
+                self._by_board[board_id][sprint_id] = document
+
+    def drop(self, sprint_id: str) -> None:
+        """The sprint is deleted."""
+        for listed in self._by_board.values():
+            listed.pop(sprint_id, None)
 
     def sprints(self, site_id: str) -> list[Sprint]:
         """Every sprint once, with all boards that list it; identity is the sprint id alone."""

@@ -20,6 +20,8 @@ class PlanningMemory:
         self._timelines: dict[str, Timeline] = {}
         self._members: dict[str, set[str]] = {}
         self._former: dict[str, tuple[str, ...]] = {}
+        self._projects: dict[str, str] = {}
+        self._children: dict[str, set[str]] = {}
         self.published: dict[str, Sprint] = {}
         """Sprints by id as the topic has them; changed only after a commit."""
         self.project_keys: dict[str, str] = {}
@@ -35,12 +37,53 @@ class PlanningMemory:
         self._timelines[issue.id] = timeline
         self._former[issue.id] = (*issue.former_keys, issue.issue_key)
         self.project_keys[issue.project_id] = issue.project_key
+        self._projects[issue.id] = issue.project_id
+        if issue.is_subtask and issue.parent_id:
+            self._children.setdefault(issue.parent_id, set()).add(issue.id)
         touched = timeline.sprints_ever()
         for sprint_id in touched:
             self._members.setdefault(sprint_id, set()).add(issue.id)
         if before == timeline:
             return frozenset()
         return touched if before is None else touched | before.sprints_ever()
+
+    def forget(self, issue_id: str) -> frozenset[str]:
+        """The issue is gone or left out; the sprints whose figures may change by it."""
+        timeline = self._timelines.pop(issue_id, None)
+        self._former.pop(issue_id, None)
+        self._projects.pop(issue_id, None)
+        touched = timeline.sprints_ever() if timeline else frozenset()
+        for sprint_id in touched:
+            self._members[sprint_id].discard(issue_id)
+        return touched
+
+    def __contains__(self, issue_id: str) -> bool:
+        return issue_id in self._timelines
+
+    def ids_of(self, project_id: str) -> frozenset[str]:
+        """Issues that were in the project when last seen."""
+        return frozenset(issue_id for issue_id, found in self._projects.items() if found == project_id)
+
+    def id_of(self, key: str) -> str | None:
+        """The issue that has or had this key."""
+        return next((issue_id for issue_id, keys in self._former.items() if key in keys), None)
+
+    def subtasks_of(self, issue_id: str) -> frozenset[str]:
+        """Sub-tasks of the issue that are still known."""
+        return frozenset(child for child in self._children.get(issue_id, ()) if child in self._timelines)
+
+    def sprints_now(self, issue_id: str) -> frozenset[str]:
+        """Every sprint the issue is or was in, by its field; none when it is unknown."""
+        timeline = self._timelines.get(issue_id)
+        return timeline.now.sprints if timeline else frozenset()
+
+    def lost_a_part_of(self, sprint: Sprint | None) -> bool:
+        """True for final figures that count an issue which is no longer known."""
+        if sprint is None or sprint.provisional:
+            return False
+        figures = (sprint.commitment, sprint.added, sprint.removed, sprint.result)
+        parts = (part.issue_id for figure in figures if figure for part in figure.issues)
+        return any(issue_id not in self._timelines for issue_id in parts)
 
     def known_keys(self, issue_id: str) -> tuple[str, ...]:
         """Keys the issue was ever published under; a renamed project leaves no changelog item."""

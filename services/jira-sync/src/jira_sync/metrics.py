@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Literal
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from jira_sync.absence import CLASSES, AbsenceClass
+
+Feed = Literal["webhook", "poll", "deep", "backfill", "census", "repair", "own"]
+"""Which way led to what is published; ``own`` is the service's own state."""
 
 
 class SyncMetrics:
@@ -11,6 +19,21 @@ class SyncMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.published = Counter(
             "jira_sync_published", "Records published, by topic", ["topic"], registry=registry
+        )
+        self.events = Counter(
+            "jira_sync_events", "Events published, by type and feed", ["type", "feed"], registry=registry
+        )
+        self.left_out = Gauge(
+            "jira_sync_left_out",
+            "Issues and boards the configuration leaves out, by rule",
+            ["kind", "rule"],
+            registry=registry,
+        )
+        self.absent = Gauge(
+            "jira_sync_absent", "Issues missing at the last census, by class", ["class"], registry=registry
+        )
+        self.unannounced = Counter(
+            "jira_sync_webhook_gap", "Issues a poll found changed that no webhook named", registry=registry
         )
         self.dead_letters = Counter(
             "jira_sync_dead_letters", "Documents that could not be read", registry=registry
@@ -42,3 +65,14 @@ class SyncMetrics:
             "Sprints whose commitment the vendor's text and its report would name differently",
             registry=registry,
         )
+
+    def show_left_out(self, counts: Mapping[tuple[str, str], int]) -> None:
+        """Rules that leave nothing out any more disappear."""
+        self.left_out.clear()
+        for (kind, rule), count in counts.items():
+            self.left_out.labels(kind, rule).set(count)
+
+    def show_absent(self, found: Mapping[AbsenceClass, int]) -> None:
+        """Every class, also those that are empty."""
+        for name in CLASSES:
+            self.absent.labels(name).set(found.get(name, 0))

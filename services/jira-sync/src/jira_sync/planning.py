@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from jira_sync.frame import Frame, SprintBook, read_frame
+from jira_sync.parse import Json
 from jira_sync.reader import JiraReader
+from jira_sync.scope import Scope
 from troth_contracts.jira import Sprint
 
 
 class Planning:
     """Boards and sprints of one site between scans."""
 
-    def __init__(self) -> None:
+    def __init__(self, scope: Scope | None = None) -> None:
+        self._scope = scope or Scope()
         self.frame = Frame()
         self.sprints: dict[str, Sprint] = {}
         """Without figures, by id."""
         self.versions_aside: Mapping[str, str] = {}
+        self.version_ids: frozenset[str] | None = None
+        """Of every version in the last list; None before the first."""
         self._book = SprintBook()
         self._read_at: float | None = None
         self._differing: set[str] = set()
@@ -25,11 +30,13 @@ class Planning:
         """True when fields and boards were not read within ``every`` seconds."""
         return self._read_at is None or now - self._read_at >= every
 
-    async def refresh_frame(
-        self, reader: JiraReader, site_id: str, projects: Sequence[str], now: float
-    ) -> set[str]:
+    def expire(self) -> None:
+        """Something said that the frame changed: it is due."""
+        self._read_at = None
+
+    async def refresh_frame(self, reader: JiraReader, site_id: str, now: float) -> set[str]:
         """Reads fields and boards; every sprint is touched when a board's rules changed."""
-        frame = await read_frame(reader, site_id, projects)
+        frame = await read_frame(reader, site_id, self._scope)
         changed = frame.boards != self.frame.boards
         self.frame, self._read_at = frame, now
         return set(self.sprints) if changed else set()
@@ -37,6 +44,19 @@ class Planning:
     async def refresh_sprints(self, reader: JiraReader, site_id: str, *, full: bool) -> set[str]:
         """Reads the sprints; the ids of those that are new or changed."""
         await self._book.refresh(reader, self.frame.boards, full=full)
+        return self._take(site_id)
+
+    def put_sprint(self, site_id: str, document: Json) -> set[str]:
+        """Takes one sprint as just read; the ids of those that are new or changed."""
+        self._book.put(document)
+        return self._take(site_id)
+
+    def drop_sprint(self, sprint_id: str) -> None:
+        """The sprint is deleted."""
+        self._book.drop(sprint_id)
+        self.sprints.pop(sprint_id, None)
+
+    def _take(self, site_id: str) -> set[str]:
         found = {sprint.id: sprint for sprint in self._book.sprints(site_id)}
         changed = {sprint_id for sprint_id, sprint in found.items() if self.sprints.get(sprint_id) != sprint}
         self.sprints = found

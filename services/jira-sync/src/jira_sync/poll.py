@@ -1,19 +1,21 @@
 """The poll: scan by scan, from Jira to the topics, with a watermark that never claims more than is published.
 
 The watermark is the server's time at the start of the scan minus the overlap; it is committed with the last data of
-the scan, after every page was acknowledged. Sprints are read after the issues, so that no change made after a close
-is taken for one made inside. Deletions and lost access are not told yet: an issue that is gone stays as published
-until there is a census of ids.
+the scan, after every page was acknowledged. Once an hour, and first after a start, a scan reads 26 hours back: the
+index may be that late. Sprints are read after the issues, so that no change made after a close is taken for one made
+inside. Between scans the poll does what was asked for meanwhile (``desk.py``) and looks after what is missing
+(``census.py``): one task reads and writes a site, so nothing needs a lock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
 
+from jira_sync.census import Census
+from jira_sync.desk import Desk
 from jira_sync.errors import (
     AccessLostError,
     CredentialsError,
@@ -22,20 +24,19 @@ from jira_sync.errors import (
     NotSupportedError,
     ScanFailedError,
     StateLostError,
-    UnreadableError,
 )
-from jira_sync.figures import SprintTelling, is_out_of_reach, tell_sprint
 from jira_sync.frame import read_versions
-from jira_sync.memory import PlanningMemory
-from jira_sync.metrics import SyncMetrics
-from jira_sync.planning import Planning
+from jira_sync.hints import Hints
+from jira_sync.intake import IssueIntake
+from jira_sync.metrics import Feed, SyncMetrics
 from jira_sync.progress import Progress
-from jira_sync.publication import Publication
+from jira_sync.publication import Publication, census_stream
 from jira_sync.reader import JiraReader
 from jira_sync.restore import ReadBack, read_watermark, restore_memory
-from jira_sync.scan import RawIssue, issue_pages, issue_query, milliseconds, tell_issue
+from jira_sync.scan import issue_pages, issue_query
+from jira_sync.scope import Scope
+from jira_sync.view import DEEP_OVERLAP, SiteView
 from troth_chassis.clock import Clock
-from troth_chassis.dead_letters import LetterLimit
 from troth_chassis.errors import TransientError
 from troth_chassis.health import Health
 from troth_chassis.service import Beat
@@ -49,11 +50,22 @@ class PollPlan:
     """What to read, how often, and how far back each time."""
 
     site_id: str
-    projects: tuple[str, ...]
+    scope: Scope
     poll_seconds: float
     structure_seconds: float
     overlap: timedelta
+    deep_seconds: float = 3_600.0
+    census_seconds: float = 86_400.0
     rebuild: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """How far back one scan reads; ``since`` is None for everything."""
+
+    feed: Feed
+    since: datetime | None
+    reach: timedelta | None
 
 
 class Poller:
@@ -70,6 +82,7 @@ class Poller:
         health: Health,
         metrics: SyncMetrics,
         log: structlog.stdlib.BoundLogger,
+        hints: Hints | None = None,
     ) -> None:
         self._plan = plan
         self._reader = reader
@@ -79,12 +92,13 @@ class Poller:
         self._health = health
         self._metrics = metrics
         self._log = log
-        self._memory = PlanningMemory()
-        self._planning = Planning()
+        self._hints = hints or Hints(clock)
         self._watermark: Watermark | None = None
-        self._dirty: set[str] = set()
-        self._letters = LetterLimit()
-        self._version = 0
+        self._deep_at: datetime | None = None
+        self._view = SiteView(plan.site_id, plan.scope)
+        self._intake = IssueIntake(self._view, reader, publication, self._hints, metrics, log)
+        self._census = Census(self._view, self._intake, reader, publication, plan.census_seconds, metrics)
+        self._desk = Desk(self._view, self._intake, reader, publication, self._hints, self._census, log)
         metrics.watermark_age.labels(plan.site_id).set_function(self._watermark_age)
 
     async def run(self, beat: Beat) -> None:
@@ -96,7 +110,8 @@ class Poller:
             while True:
                 await self._scan(beat)
                 beat()
-                await self._clock.sleep(self._plan.poll_seconds)
+                await self._census.look_after(beat)
+                await self._rest(beat)
         except (JiraUnavailableError, ScanFailedError, AccessLostError) as error:
             await self._tell_pause(error)
             raise
@@ -126,54 +141,66 @@ class Poller:
                 f"{ISSUES.name} holds issues of {plan.site_id} but {JIRA_STATE.name} has no watermark for it:"
                 " restore that topic, or start once with --rebuild to read everything again"
             )
-        self._memory = await restore_memory(self._read_back, plan.site_id)
-        self._planning = Planning()
-        self._dirty = set(self._memory.published)
-        self._log.info("read back", issues=len(self._memory), sprints=len(self._memory.published))
+        self._view.restore(await restore_memory(self._read_back, plan.site_id))
+        self._census.restore(await read_watermark(self._read_back, census_stream(plan.site_id)))
+        self._deep_at = None
+        memory = self._view.memory
+        self._log.info("read back", issues=len(memory), sprints=len(memory.published))
 
     async def _scan(self, beat: Beat) -> None:
         began = self._clock.monotonic()
         info = await self._reader.server_info()
-        self._version = max(milliseconds(info.now), self._version + 1)
+        self._view.begin(info.now)
         full = await self._refresh_frame()
         beat()
-        await self._read_issues(beat)
-        self._dirty |= await self._planning.refresh_sprints(self._reader, self._plan.site_id, full=full)
+        reading = self._pass(info.now)
+        await self._read_issues(reading, beat)
+        self._view.dirty |= await self._view.planning.refresh_sprints(
+            self._reader, self._plan.site_id, full=full
+        )
         beat()
-        await self._finish(info.now, full=full)
+        await self._finish(info.now, reading, full=full)
         self._note_complete(self._clock.monotonic() - began)
 
     async def _refresh_frame(self) -> bool:
         """Reads fields and boards when due; True when it did."""
-        now, plan = self._clock.monotonic(), self._plan
-        if not self._planning.is_due(now, plan.structure_seconds):
+        now, plan, view = self._clock.monotonic(), self._plan, self._view
+        if not view.planning.is_due(now, plan.structure_seconds):
             return False
-        self._dirty |= await self._planning.refresh_frame(self._reader, plan.site_id, plan.projects, now)
+        view.dirty |= await view.planning.refresh_frame(self._reader, plan.site_id, now)
+        for board_id in {*view.planning.frame.boards, *view.planning.frame.left_out}:
+            view.left_out.note("board", board_id, view.planning.frame.left_out.get(board_id))
         return True
 
-    def _since(self) -> datetime | None:
-        """Where this scan begins; None for everything: the first time, and after a project was renamed."""
-        mark = self._watermark
-        if mark is None or not mark.backfill_complete:
-            return None
-        return None if self._planning.renames(self._memory.project_keys) else mark.position
+    def _pass(self, server_now: datetime) -> Pass:
+        """Everything: the first time, after a project was renamed, after the scope was changed, and on request."""
+        mark, plan, view = self._watermark, self._plan, self._view
+        if mark is None or not mark.backfill_complete or self._desk.backfill_asked:
+            return Pass("backfill", None, None)
+        rescoped = mark.scope is not None and mark.scope != plan.scope.fingerprint()
+        if rescoped or view.planning.renames(view.memory.project_keys):
+            return Pass("backfill", None, None)
+        due = self._deep_at is None or server_now - self._deep_at >= timedelta(seconds=plan.deep_seconds)
+        reach = max(DEEP_OVERLAP, plan.overlap) if due else plan.overlap
+        return Pass("deep" if due else "poll", mark.position + plan.overlap - reach, reach)
 
-    async def _read_issues(self, beat: Beat) -> None:
-        since = self._since()
-        query = issue_query(self._plan.projects, since)
-        progress = None if since else await self._begin_backfill(query)
-        fields = self._planning.frame.fields.requested()
-        async for page in issue_pages(self._reader, query, fields):
-            await self._publish_page(page)
-            beat()
-            if progress:
-                progress.advance(len(page))
+    async def _read_issues(self, reading: Pass, beat: Beat) -> None:
+        query = issue_query(self._plan.scope.projects, reading.since)
+        progress = None if reading.since else await self._begin_backfill(query)
+        fields = self._view.planning.frame.fields.requested()
+        for reconcile in self._hints.announced() if reading.since else ((),):
+            async for page in issue_pages(self._reader, query, fields, reconcile):
+                await self._intake.publish(page, reading.feed)
+                await self._desk.read_issues()
+                beat()
+                if progress:
+                    progress.advance(len(page))
 
     async def _begin_backfill(self, query: str) -> Progress:
         """Leaves a mark before the first data, so that a restart knows a backfill was under way."""
         if self._watermark is None:
-            self._watermark, record = self._publication.begun(self._version)
-            status = self._publication.status("backfilling", records=len(self._memory))
+            self._watermark, record = self._publication.begun(self._view.version)
+            status = self._publication.status("backfilling", records=len(self._view.memory))
             await self._publication.commit([record, status])
         try:
             expected = await self._reader.approximate_count(query.partition(" ORDER BY ")[0])
@@ -181,83 +208,72 @@ class Poller:
             expected = 0
         return Progress(expected, self._metrics.backfill, self._log)
 
-    async def _publish_page(self, page: Sequence[RawIssue]) -> None:
-        """One transaction per page. Memory is noted first: after a failed commit it is read back from Kafka."""
-        records: list[OutRecord | None] = []
-        dead = 0
-        for raw in page:
-            try:
-                telling = tell_issue(self._plan.site_id, raw, self._planning.frame.fields, self._memory)
-            except UnreadableError as error:
-                dead += 1
-                self._log.warning("issue set aside", issue=raw.document.get("id"), reason=error.reason)
-                records.append(self._publication.letter(raw, error))
-                continue
-            self._dirty |= self._memory.note(telling.issue, telling.events)
-            records += self._publication.issue(telling, self._version)
-        await self._publication.commit(records)
-        self._letters.note(good=len(page) - dead, dead=dead)
-
-    async def _finish(self, server_now: datetime, *, full: bool) -> None:
+    async def _finish(self, server_now: datetime, reading: Pass, *, full: bool) -> None:
         """Boards, versions, sprints and their events; the watermark goes with the last of them."""
-        version, publication = self._version, self._publication
-        records = [publication.board(board, version) for board in self._planning.frame.boards.values()]
+        view, publication, version = self._view, self._publication, self._view.version
+        view.note_read(server_now, reading.reach, self._plan.overlap)
+        records = [publication.board(board, version) for board in view.planning.frame.boards.values()]
         if full:
             records += await self._versions()
-        tellings = self._tell_sprints(server_now)
+        tellings = view.tell_sprints(server_now)
         for telling in tellings:
             records += publication.sprint(telling, version)
-        mark, closing = publication.complete(server_now, self._plan.overlap, version)
-        status = publication.status("complete", fresh_at=server_now, records=len(self._memory))
-        await publication.commit_last(records, [status, closing])
+        scope = self._plan.scope.fingerprint()
+        mark, closing = publication.complete(server_now, self._plan.overlap, version, scope)
+        status = publication.status(
+            "complete", fresh_at=server_now, records=len(view.memory), detail=self._detail() or None
+        )
+        await publication.commit_last(records, [status, closing], reading.feed)
         self._watermark = mark
-        self._settle(tellings)
+        self._note_pass(reading, server_now)
+        view.settle(tellings)
+
+    def _note_pass(self, reading: Pass, server_now: datetime) -> None:
+        if reading.feed == "deep":
+            self._deep_at = server_now
+        if reading.feed == "backfill":
+            self._desk.backfill_asked = False
 
     async def _versions(self) -> list[OutRecord | None]:
-        projects = {**self._memory.project_keys, **self._planning.frame.projects}
+        planning = self._view.planning
+        projects = {**self._view.memory.project_keys, **planning.frame.projects}
         found, aside = await read_versions(self._reader, self._plan.site_id, projects)
-        self._planning.versions_aside = aside
-        return [self._publication.version(version, self._version) for version in found]
+        planning.versions_aside = aside
+        planning.version_ids = frozenset(version.id for version in found)
+        return [self._publication.version(version, self._view.version) for version in found]
 
-    def _tell_sprints(self, server_now: datetime) -> list[SprintTelling]:
-        """Sprints whose figures may have changed. All issues are read by now, so figures may be final."""
-        settled_before = server_now - self._plan.overlap
-        return [
-            tell_sprint(sprint, self._planning.frame.boards, self._memory, settled_before=settled_before)
-            for sprint_id, sprint in self._planning.sprints.items()
-            if sprint_id in self._dirty
-            and not is_out_of_reach(self._memory.published.get(sprint_id), server_now)
-        ]
+    async def _rest(self, beat: Beat) -> None:
+        """Until the next scan is due, does what is asked for as it comes."""
+        until = self._clock.monotonic() + self._plan.poll_seconds
+        while await self._hints.wait(until - self._clock.monotonic()):
+            if await self._desk.attend():
+                return
+            beat()
 
-    def _settle(self, tellings: Sequence[SprintTelling]) -> None:
-        """After the commit: what was told is published; what may still change is looked at again."""
-        self._memory.project_keys.update(self._planning.frame.projects)
-        for telling in tellings:
-            self._memory.published[telling.sprint.id] = telling.sprint
-            self._planning.note_reading(telling.sprint.id, differs=telling.readings_differ)
-        self._dirty = {
-            sprint_id
-            for sprint_id, sprint in self._memory.published.items()
-            if sprint.provisional and sprint.state == "closed"
+    def _detail(self) -> str:
+        """What was left out and what was set aside, for people."""
+        aside = self._view.planning.set_aside()
+        told = [f"{name} ({reason})" for name, reason in sorted(aside.items())]
+        parts = {
+            "set aside": "; ".join(told),
+            "left out": self._view.left_out.sentence(),
+            "census": self._census.sentence(),
         }
+        return "; ".join(f"{name}: {text}" for name, text in parts.items() if text)
 
     def _note_complete(self, seconds: float) -> None:
-        aside = self._planning.set_aside()
-        detail = f"{len(self._memory)} issues, {len(self._planning.sprints)} sprints"
-        if aside:
-            detail += "; set aside: " + "; ".join(
-                f"{name} ({reason})" for name, reason in sorted(aside.items())
-            )
-        self._health.check("jira", ok=True, detail=detail)
-        metrics = self._metrics
+        view, metrics = self._view, self._metrics
+        detail = f"{len(view.memory)} issues, {len(view.planning.sprints)} sprints"
+        self._health.check("jira", ok=True, detail="; ".join(filter(None, (detail, self._detail()))))
         metrics.scans.labels("complete").inc()
         metrics.scan_seconds.observe(seconds)
         metrics.backfill.set(1)
-        metrics.issues.set(len(self._memory))
-        metrics.set_aside.labels("board").set(len(aside))
+        metrics.issues.set(len(view.memory))
+        metrics.set_aside.labels("board").set(len(view.planning.set_aside()))
         metrics.set_aside.labels("issue").set(self._publication.issues_set_aside)
-        metrics.readings_differ.set(self._planning.read_differently)
-        self._log.debug("scan complete", seconds=round(seconds, 2), issues=len(self._memory))
+        metrics.readings_differ.set(view.planning.read_differently)
+        metrics.show_left_out(view.left_out.counts())
+        self._log.debug("scan complete", seconds=round(seconds, 2), issues=len(view.memory))
 
     async def _tell_pause(self, error: TransientError) -> None:
         """Jira's fault is told on Kafka too; if Kafka fails as well, the first fault is the one to report."""
@@ -265,7 +281,7 @@ class Poller:
         self._health.check("jira", ok=False, detail=str(error))
         if not self._publication.is_loaded:
             return
-        status = self._publication.status("paused", records=len(self._memory), reason=str(error))
+        status = self._publication.status("paused", records=len(self._view.memory), reason=str(error))
         try:
             await self._publication.commit([status])
         except TransientError as kafka:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from jira_sync.errors import UnreadableError
 from jira_sync.figures import SprintTelling
-from jira_sync.metrics import SyncMetrics
+from jira_sync.metrics import Feed, SyncMetrics
 from jira_sync.scan import IssueTelling, RawIssue, milliseconds
 from troth_chassis.clock import Clock
 from troth_chassis.dead_letters import dead_letter
@@ -18,6 +18,7 @@ from troth_contracts.jira import Board, Version
 from troth_contracts.sync import SyncStatus, Watermark
 from troth_contracts.topics import (
     BOARDS,
+    BY_NAME,
     ISSUE_EVENTS,
     ISSUES,
     JIRA_STATE,
@@ -25,6 +26,7 @@ from troth_contracts.topics import (
     SPRINTS,
     SYNC_STATUS,
     VERSIONS,
+    Topic,
 )
 
 SERVICE = "jira-sync"
@@ -32,6 +34,11 @@ TOPICS = (ISSUES, ISSUE_EVENTS, SPRINTS, SPRINT_EVENTS, BOARDS, VERSIONS, SYNC_S
 CHUNK = 5_000
 """Records per transaction at the end of a scan."""
 _BEGINNING = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
+
+
+def census_stream(site_id: str) -> str:
+    """The stream of the census mark on the state topic."""
+    return f"{site_id}/census"
 
 
 class Publication:
@@ -54,7 +61,7 @@ class Publication:
         """True when issues of this site are published."""
         return any(key.startswith(f"{self._site_id}:") for key in self._publisher.keys(ISSUES))
 
-    async def commit(self, records: Iterable[OutRecord | None]) -> None:
+    async def commit(self, records: Iterable[OutRecord | None], feed: Feed = "own") -> None:
         """One transaction with everything that is news."""
         news = [record for record in records if record is not None]
         if not news:
@@ -64,16 +71,18 @@ class Publication:
         self.is_loaded = True
         for record in news:
             self._metrics.published.labels(record.topic).inc()
+            if BY_NAME[record.topic].kind == "event":
+                self._metrics.events.labels(record.topic, feed).inc()
 
     async def commit_last(
-        self, records: Iterable[OutRecord | None], closing: Sequence[OutRecord | None]
+        self, records: Iterable[OutRecord | None], closing: Sequence[OutRecord | None], feed: Feed
     ) -> None:
         """As many transactions as needed; ``closing`` goes with the last of them, never before."""
         news = [record for record in records if record is not None]
         while len(news) > CHUNK:
-            await self.commit(news[:CHUNK])
+            await self.commit(news[:CHUNK], feed)
             news = news[CHUNK:]
-        await self.commit([*news, *closing])
+        await self.commit([*news, *closing], feed)
 
     def issue(self, telling: IssueTelling, version: int) -> Iterable[OutRecord | None]:
         """The issue's state and its events."""
@@ -82,6 +91,22 @@ class Publication:
         yield self._publisher.state(ISSUES, issue.key, issue, version)
         for event in telling.events:
             yield self._publisher.event(ISSUE_EVENTS, event.key, event, event.event_id, event.at)
+
+    def issue_gone(self, issue_id: str, version: int) -> OutRecord | None:
+        """The issue's tombstone, when it is published."""
+        key = f"{self._site_id}:{issue_id}"
+        self._lettered.pop(key, None)
+        return self._publisher.tombstone(ISSUES, key, version)
+
+    def gone(self, topic: Topic, entity_id: str, version: int) -> OutRecord | None:
+        """The tombstone of a sprint, board or version, when it is published."""
+        return self._publisher.tombstone(topic, f"{self._site_id}:{entity_id}", version)
+
+    def ids(self, topic: Topic) -> frozenset[str]:
+        """Ids of this site that are published on the topic and not deleted."""
+        prefix = f"{self._site_id}:"
+        keys = self._publisher.keys(topic)
+        return frozenset(key.removeprefix(prefix) for key in keys if key.startswith(prefix))
 
     def sprint(self, telling: SprintTelling, version: int) -> Iterable[OutRecord | None]:
         """The sprint's state with its figures, and its events."""
@@ -118,13 +143,23 @@ class Publication:
         return mark, self._publisher.state(JIRA_STATE, mark.key, mark, version - 1)
 
     def complete(
-        self, server_now: datetime, overlap: timedelta, version: int
+        self, server_now: datetime, overlap: timedelta, version: int, scope: str
     ) -> tuple[Watermark, OutRecord | None]:
         """The mark of a finished scan: the server's time at its start minus the overlap."""
         mark = Watermark(
-            service=SERVICE, stream=self._site_id, position=server_now - overlap, backfill_complete=True
+            service=SERVICE,
+            stream=self._site_id,
+            position=server_now - overlap,
+            backfill_complete=True,
+            scope=scope,
         )
         return mark, self._publisher.state(JIRA_STATE, mark.key, mark, version)
+
+    def census_taken(self, server_now: datetime, version: int) -> OutRecord | None:
+        """The mark of a finished census: ids were compared as of this time."""
+        stream = census_stream(self._site_id)
+        mark = Watermark(service=SERVICE, stream=stream, position=server_now, backfill_complete=True)
+        return self._publisher.state(JIRA_STATE, mark.key, mark, version)
 
     def status(
         self,
@@ -133,6 +168,7 @@ class Publication:
         records: int,
         fresh_at: datetime | None = None,
         reason: str | None = None,
+        detail: str | None = None,
     ) -> OutRecord | None:
         """What the service says of itself, and its heartbeat. Versioned by our own clock: it is our own record."""
         now = self._clock.now()
@@ -144,5 +180,6 @@ class Publication:
             fresh_at=fresh_at,
             records=records,
             reason=reason,
+            detail=detail,
         )
         return self._publisher.state(SYNC_STATUS, status.key, status, milliseconds(now))

@@ -8,9 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 from jira_sync.parse import Json
+
+EntityKind = Literal["issue", "sprint", "board", "version"]
+ProjectStatus = Literal["live", "archived", "deleted"]
+MOST_RECONCILED = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +62,21 @@ class JiraReader(Protocol):
         """All fields of the site."""
         ...
 
-    async def search(self, jql: str, fields: Sequence[str], token: str | None, size: int) -> TokenPage:
-        """One page of issues with exactly these field ids."""
+    async def search(
+        self, jql: str, fields: Sequence[str], token: str | None, size: int, reconcile: Sequence[str] = ()
+    ) -> TokenPage:
+        """One page of issues with exactly these field ids.
+
+        ``reconcile``: up to 50 issue ids to be looked up past the index, the same on every page.
+        """
+        ...
+
+    async def find(self, kind: EntityKind, entity_id: str, fields: Sequence[str] = ()) -> Json:
+        """One issue, sprint, board or version, not through the index. MissingError when it is not there."""
+        ...
+
+    async def projects(self, status: ProjectStatus) -> Sequence[Json]:
+        """All projects in this state that the account sees."""
         ...
 
     async def approximate_count(self, jql: str) -> int:

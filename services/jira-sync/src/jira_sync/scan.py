@@ -60,21 +60,28 @@ def issue_query(projects: Collection[str], since: datetime | None) -> str:
 
 
 async def issue_pages(
-    reader: JiraReader, query: str, fields: Sequence[str]
+    reader: JiraReader, query: str, fields: Sequence[str], reconcile: Sequence[str] = ()
 ) -> AsyncIterator[tuple[RawIssue, ...]]:
     """Pages with complete changelogs; the next page and its changelogs are fetched while one is used."""
 
     async def documents() -> AsyncIterator[tuple[Json, ...]]:
-        async for page in token_pages(lambda token: reader.search(query, fields, token, PAGE_SIZE)):
+        async for page in token_pages(
+            lambda token: reader.search(query, fields, token, PAGE_SIZE, reconcile)
+        ):
             yield page
 
     async def completed() -> AsyncIterator[tuple[RawIssue, ...]]:
         async for page in read_ahead(documents()):
-            histories = await _histories(reader, [str(issue["id"]) for issue in page if issue.get("id")])
-            yield tuple(RawIssue(issue, histories.get(str(issue.get("id")), ())) for issue in page)
+            yield await with_changelogs(reader, page)
 
     async for page in read_ahead(completed()):
         yield page
+
+
+async def with_changelogs(reader: JiraReader, documents: Sequence[Json]) -> tuple[RawIssue, ...]:
+    """The issues, each with all its histories."""
+    histories = await _histories(reader, [str(issue["id"]) for issue in documents if issue.get("id")])
+    return tuple(RawIssue(issue, histories.get(str(issue.get("id")), ())) for issue in documents)
 
 
 def tell_issue(site_id: str, raw: RawIssue, fields: SiteFields, memory: PlanningMemory) -> IssueTelling:

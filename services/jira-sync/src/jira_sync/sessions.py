@@ -24,6 +24,7 @@ from jira_sync.errors import (
     AccessLostError,
     ForbiddenError,
     JiraUnavailableError,
+    MissingError,
     NotSupportedError,
     ScanFailedError,
 )
@@ -140,7 +141,9 @@ def refusal(name: str, status: int, trace: str) -> TrothError:
     sentence = f"{name}: Jira answered {status}{trace}"
     if status == 401:
         return AccessLostError(sentence)
-    if status in (403, 404):
+    if status == 404:
+        return MissingError(sentence)
+    if status == 403:
         return ForbiddenError(sentence)
     if status == 410:
         return NotSupportedError(f"{sentence}: this endpoint was removed by the vendor, update jira-sync")

@@ -1,0 +1,186 @@
+"""The third feed: which ids are there. Finds what the poll cannot see (deletions, lost access) or has missed.
+
+Nothing is deleted because a list is short. Missing ids are asked for directly, twice, and their project must be live.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from jira_sync.absence import AbsenceClass, Absences, Roster, is_suspect, project_class
+from jira_sync.errors import ForbiddenError
+from jira_sync.intake import DIRECT_READS, IssueIntake
+from jira_sync.metrics import SyncMetrics
+from jira_sync.paging import token_pages
+from jira_sync.parse import text
+from jira_sync.publication import Publication
+from jira_sync.reader import JiraReader, ProjectStatus
+from jira_sync.scan import issue_pages
+from jira_sync.structure_census import StructureCensus
+from jira_sync.view import SiteView
+from troth_chassis.service import Beat
+from troth_contracts.sync import Watermark
+
+PAGE = 5_000
+READ_BATCH = 100
+_STATES: tuple[ProjectStatus, ...] = ("live", "archived", "deleted")
+
+
+class Census:
+    """Compares ids once a day, and looks after what is missing in between."""
+
+    def __init__(
+        self,
+        view: SiteView,
+        intake: IssueIntake,
+        reader: JiraReader,
+        publication: Publication,
+        every_seconds: float,
+        metrics: SyncMetrics,
+    ) -> None:
+        self._view = view
+        self._intake = intake
+        self._reader = reader
+        self._publication = publication
+        self._every = timedelta(seconds=every_seconds)
+        self._metrics = metrics
+        self._taken_at: datetime | None = None
+        self._found: dict[AbsenceClass, int] = {}
+        self._suspects: dict[str, int] = {}
+        self._deleted: set[str] = set()
+        self.absences = Absences()
+        self.structure = StructureCensus(view, reader, publication, self.absences)
+
+    def restore(self, mark: Watermark | None) -> None:
+        """After a start: when the last census was."""
+        self._taken_at = mark.position if mark else None
+
+    def expire(self) -> None:
+        """Somebody asked for one now."""
+        self._taken_at = None
+
+    async def look_after(self, beat: Beat) -> None:
+        """Takes a census when due; asks again for what was missing."""
+        now = self._view.server_now
+        if self._taken_at is None or now - self._taken_at >= self._every:
+            await self._take(now, beat)
+        await self.confirm(now)
+        await self.structure.confirm(now)
+        beat()
+
+    async def confirm(self, now: datetime) -> None:
+        """Asks directly for issues that are due. Each second 404 in a live project is a deletion."""
+        due = self.absences.due("issue", now)
+        gone: set[str] = set()
+        for start in range(0, len(due), DIRECT_READS):
+            batch = due[start : start + DIRECT_READS]
+            missing = await self._intake.read(batch, "census")
+            for issue_id in batch:
+                if issue_id not in missing:
+                    self.absences.present("issue", issue_id, now)
+                elif self.absences.missing("issue", issue_id, now):
+                    gone.add(issue_id)
+        if gone:
+            await self.delete(await self._of_live_projects(gone))
+
+    async def delete(self, ids: set[str]) -> None:
+        """These are deleted, beyond doubt."""
+        await self._intake.remove(ids, "census")
+        for issue_id in ids:
+            self.absences.settled("issue", issue_id)
+        self._deleted |= ids
+        self._count("deleted", len(ids))
+
+    def sentence(self) -> str:
+        """For people: what is missing and why; empty when nothing is."""
+        told = [f"{count} {name}" for name, count in self._found.items() if count and name != "deleted"]
+        told += [f"project {key} suspect: {count} missing" for key, count in self._suspects.items()]
+        return ", ".join(told)
+
+    async def _take(self, now: datetime, beat: Beat) -> None:
+        roster = await self._roster()
+        here: dict[str, frozenset[str]] = {}
+        self._found, self._suspects = {}, {}
+        for project_id, key in self._projects(roster).items():
+            here[project_id] = await self._ids(key)
+            beat()
+        await self._read_unknown(frozenset().union(*here.values()), beat)
+        everywhere = frozenset().union(*here.values())
+        for project_id, key in self._view.memory.project_keys.items():
+            self._compare(project_id, key, everywhere, roster, now)
+        self._metrics.show_absent(self._found)
+        await self._publication.commit([self._publication.census_taken(now, self._view.version)])
+        self._taken_at = now
+
+    def _compare(
+        self, project_id: str, key: str, here: frozenset[str], roster: Roster, now: datetime
+    ) -> None:
+        known = self._view.memory.ids_of(project_id)
+        whole = project_class(project_id, roster) if known else None
+        if whole is not None:
+            self._count(whole, len(known))
+            return
+        missing = known - here
+        if is_suspect(known, missing):
+            self._suspects[key] = len(missing)
+            self._count("suspect", len(missing))
+        else:
+            self.absences.suspect("issue", missing, now)
+
+    async def _read_unknown(self, here: frozenset[str], beat: Beat) -> None:
+        """What no feed has told yet."""
+        known, left_out = self._view.memory, self._view.left_out
+        unknown = sorted((i for i in here if i not in known and not left_out.has("issue", i)), key=int)
+        fields = self._view.planning.frame.fields.requested()
+        for start in range(0, len(unknown), READ_BATCH):
+            batch = unknown[start : start + READ_BATCH]
+            query = f"id in ({', '.join(batch)}) ORDER BY id ASC"
+            async for page in issue_pages(self._reader, query, fields):
+                await self._intake.publish(page, "census")
+                beat()
+        self._count("restored", len(self._deleted.intersection(unknown)))
+        self._deleted.difference_update(unknown)
+
+    async def _of_live_projects(self, ids: set[str]) -> set[str]:
+        """The project may have gone since the first 404: then nothing of it is deleted."""
+        roster, memory = await self._roster(), self._view.memory
+        live = {
+            issue_id
+            for project_id in memory.project_keys
+            if project_class(project_id, roster) is None
+            for issue_id in memory.ids_of(project_id)
+        }
+        return ids & live
+
+    def _projects(self, roster: Roster) -> Mapping[str, str]:
+        """Live projects that anything is published of, or that the configuration names."""
+        scope, known = self._view.scope, self._view.memory.project_keys
+        return {
+            project_id: key
+            for project_id, key in roster["live"].items()
+            if (key in scope.projects or (not scope.projects and project_id in known))
+            and key not in scope.excluded_projects
+        }
+
+    async def _ids(self, key: str) -> frozenset[str]:
+        query = f'project in ("{key}") ORDER BY id ASC'
+        found: set[str] = set()
+        async for page in token_pages(lambda token: self._reader.search(query, ("id",), token, PAGE)):
+            found.update(text(issue, "id") for issue in page)
+        return frozenset(found)
+
+    async def _roster(self) -> Roster:
+        """An account that may not list trashed or archived projects sees them as lost."""
+        roster: dict[ProjectStatus, Mapping[str, str]] = {}
+        for status in _STATES:
+            try:
+                rows = await self._reader.projects(status)
+            except ForbiddenError:
+                rows = ()
+            roster[status] = {text(row, "id"): text(row, "key") for row in rows}
+        return roster
+
+    def _count(self, name: AbsenceClass, number: int) -> None:
+        self._found[name] = self._found.get(name, 0) + number
+        self._metrics.show_absent(self._found)

@@ -1,0 +1,116 @@
+"""Follows hints: re-reads what a webhook or a person pointed at, and tells what is found as any feed would.
+
+A payload is never taken for the state: two events with one timestamp may come in either order, hours late or twice.
+Only a deletion is believed, once a direct read confirms it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import structlog
+
+from jira_sync.census import Census
+from jira_sync.errors import ForbiddenError, MissingError
+from jira_sync.hints import Hint, Hints
+from jira_sync.intake import DIRECT_READS, IssueIntake
+from jira_sync.publication import Publication
+from jira_sync.reader import JiraReader
+from jira_sync.view import SiteView
+
+
+class Desk:
+    """One site's pending hints and what is done about them."""
+
+    def __init__(
+        self,
+        view: SiteView,
+        intake: IssueIntake,
+        reader: JiraReader,
+        publication: Publication,
+        hints: Hints,
+        census: Census,
+        log: structlog.stdlib.BoundLogger,
+    ) -> None:
+        self._view = view
+        self._intake = intake
+        self._reader = reader
+        self._publication = publication
+        self._hints = hints
+        self._census = census
+        self._log = log
+        self.backfill_asked = False
+
+    async def read_issues(self) -> None:
+        """Between two pages of a scan: announced issues first, sprints are told when the scan ends."""
+        taken = self._hints.take("issue", "issue_deleted", "repair")
+        if taken:
+            await self._issues(taken)
+            self._hints.settle(taken)
+
+    async def attend(self) -> bool:
+        """Follows every pending hint; True when a scan is wanted at once."""
+        taken = self._hints.take()
+        if not taken:
+            return False
+        info = await self._reader.server_info()
+        self._view.begin(info.now)
+        wants_scan = await self._issues(taken)
+        for hint in taken:
+            if hint.kind in ("sprint", "sprint_deleted"):
+                await self._sprint(hint)
+        await self._tell_sprints()
+        wants_scan |= self._orders(taken)
+        self._hints.settle(taken)
+        return wants_scan
+
+    async def _issues(self, taken: Mapping[Hint, int]) -> bool:
+        """Reads them one by one; a large wave is left to a scan that reconciles them."""
+        hinted = {hint.id for hint in taken if hint.kind == "issue"}
+        asked = {self._view.memory.id_of(hint.id) or hint.id for hint in taken if hint.kind == "repair"}
+        deleted = {hint.id for hint in taken if hint.kind == "issue_deleted"}
+        is_wave = len(hinted) > DIRECT_READS
+        await self._read(asked | deleted | (set() if is_wave else hinted), deleted, by_people=bool(asked))
+        return is_wave
+
+    async def _read(self, ids: set[str], deleted: set[str], *, by_people: bool) -> None:
+        if not ids:
+            return
+        missing = await self._intake.read(ids, "repair" if by_people else "webhook")
+        gone = {issue_id for issue_id in missing if issue_id in self._view.memory}
+        for issue_id in gone - deleted:
+            self._census.absences.missing("issue", issue_id, self._view.server_now)
+        if gone & deleted:
+            await self._census.delete(gone & deleted)
+
+    async def _sprint(self, hint: Hint) -> None:
+        view = self._view
+        try:
+            document = await self._reader.find("sprint", hint.id)
+        except MissingError:
+            if hint.kind == "sprint_deleted":
+                await self._census.structure.delete("sprint", {hint.id})
+            else:
+                self._census.absences.missing("sprint", hint.id, view.server_now)
+        except ForbiddenError as error:
+            self._log.warning("sprint not read", sprint=hint.id, reason=str(error))
+        else:
+            view.dirty |= view.planning.put_sprint(view.site_id, document)
+
+    async def _tell_sprints(self) -> None:
+        view = self._view
+        tellings = view.tell_sprints(view.server_now)
+        records = [r for telling in tellings for r in self._publication.sprint(telling, view.version)]
+        await self._publication.commit(records, "webhook")
+        view.settle(tellings)
+
+    def _orders(self, taken: Mapping[Hint, int]) -> bool:
+        """What concerns the whole site is done by the next scan, which begins now."""
+        kinds = {hint.kind for hint in taken}
+        if "structure" in kinds:
+            self._view.planning.expire()
+        if "census" in kinds:
+            self._census.expire()
+        if "backfill" in kinds:
+            self.backfill_asked = True
+        return bool(kinds & {"structure", "census", "backfill"})

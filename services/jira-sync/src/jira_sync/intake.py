@@ -1,0 +1,123 @@
+"""Issues on their way from Jira to Kafka, whichever feed found them: read, diff, publish, remember.
+
+One transaction per page. The memory is noted first: after a failed commit it is read back from Kafka.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterable, Sequence
+
+import structlog
+
+from jira_sync.errors import ForbiddenError, MissingError, UnreadableError
+from jira_sync.hints import Hints
+from jira_sync.metrics import Feed, SyncMetrics
+from jira_sync.parse import Json
+from jira_sync.publication import Publication
+from jira_sync.reader import JiraReader
+from jira_sync.scan import IssueTelling, RawIssue, tell_issue, with_changelogs
+from jira_sync.view import SiteView
+from troth_chassis.dead_letters import LetterLimit
+from troth_contracts.codec import OutRecord
+
+DIRECT_READS = 50
+"""Issues read one by one in a row; more of them are left to a scan that reconciles."""
+
+
+class IssueIntake:
+    """The only way issues of one site are published."""
+
+    def __init__(
+        self,
+        view: SiteView,
+        reader: JiraReader,
+        publication: Publication,
+        hints: Hints,
+        metrics: SyncMetrics,
+        log: structlog.stdlib.BoundLogger,
+    ) -> None:
+        self._view = view
+        self._reader = reader
+        self._publication = publication
+        self._hints = hints
+        self._metrics = metrics
+        self._log = log
+        self._letters = LetterLimit()
+        self._followers: set[str] = set()
+        self._hidden: set[str] = set()
+
+    async def publish(self, page: Sequence[RawIssue], feed: Feed) -> None:
+        """Tells a page. Sub-tasks whose parents moved to another sprint are read too: nothing else says so."""
+        await self._publish(page, feed)
+        while self._followers:
+            followers = sorted(self._followers, key=int)[:DIRECT_READS]
+            self._followers.difference_update(followers)
+            await self._publish(await self._documents(followers), feed)
+
+    async def read(self, ids: Collection[str], feed: Feed) -> frozenset[str]:
+        """Reads these issues past the index and tells them; returns those that Jira does not know."""
+        found = await self._documents(ids)
+        await self.publish(found, feed)
+        return frozenset(ids) - {str(raw.document.get("id")) for raw in found} - self._hidden
+
+    async def remove(self, ids: Iterable[str], feed: Feed) -> None:
+        """Deletes these issues from what is published."""
+        gone = sorted(ids)
+        records = [self._publication.issue_gone(issue_id, self._view.version) for issue_id in gone]
+        for issue_id in gone:
+            self._view.dirty |= self._view.memory.forget(issue_id)
+        await self._publication.commit(records, feed)
+
+    async def _documents(self, ids: Collection[str]) -> tuple[RawIssue, ...]:
+        fields = self._view.planning.frame.fields.requested()
+        self._hidden.clear()
+        answers = await asyncio.gather(*(self._document(issue_id, fields) for issue_id in sorted(ids)))
+        return await with_changelogs(self._reader, [answer for answer in answers if answer is not None])
+
+    async def _document(self, issue_id: str, fields: Sequence[str]) -> Json | None:
+        try:
+            return await self._reader.find("issue", issue_id, fields)
+        except MissingError:
+            return None
+        except ForbiddenError:
+            self._hidden.add(issue_id)
+            return None
+
+    async def _publish(self, page: Sequence[RawIssue], feed: Feed) -> None:
+        records: list[OutRecord | None] = []
+        dead = 0
+        for raw in page:
+            try:
+                told = tell_issue(
+                    self._view.site_id, raw, self._view.planning.frame.fields, self._view.memory
+                )
+            except UnreadableError as error:
+                dead += 1
+                self._log.warning("issue set aside", issue=raw.document.get("id"), reason=error.reason)
+                records.append(self._publication.letter(raw, error))
+                continue
+            news = list(self._told(told))
+            records += news
+            self._note_gap(told.issue.id, news, feed)
+        await self._publication.commit(records, feed)
+        self._letters.note(good=len(page) - dead, dead=dead)
+
+    def _told(self, told: IssueTelling) -> Iterable[OutRecord | None]:
+        view, issue = self._view, told.issue
+        rule = view.scope.why_not_issue(issue)
+        view.left_out.note("issue", issue.id, rule)
+        if rule is not None:
+            view.dirty |= view.memory.forget(issue.id)
+            return [self._publication.issue_gone(issue.id, view.version)]
+        before = view.memory.sprints_now(issue.id)
+        view.dirty |= view.memory.note(issue, told.events)
+        if before != view.memory.sprints_now(issue.id):
+            self._followers |= view.memory.subtasks_of(issue.id)
+        return self._publication.issue(told, view.version)
+
+    def _note_gap(self, issue_id: str, news: Sequence[OutRecord | None], feed: Feed) -> None:
+        """The poll found a change that no webhook announced, though webhooks are expected."""
+        is_news = any(record is not None for record in news)
+        if is_news and feed == "poll" and self._hints.listening and not self._hints.was_announced(issue_id):
+            self._metrics.unannounced.inc()

@@ -1,0 +1,88 @@
+"""What is known of one site between scans: the past of its issues, its frame, and which sprints to tell again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from jira_sync.figures import SprintTelling, is_out_of_reach, tell_sprint
+from jira_sync.memory import PlanningMemory
+from jira_sync.planning import Planning
+from jira_sync.scan import milliseconds
+from jira_sync.scope import LeftOut, Scope
+
+DEEP_OVERLAP = timedelta(hours=26)
+"""How late the index may be, with clock skew and bulk edits (reference 7)."""
+
+
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+class SiteView:
+    """Shared by everything that reads the site; only one task uses it, so it needs no lock."""
+
+    def __init__(self, site_id: str, scope: Scope) -> None:
+        self.site_id = site_id
+        self.scope = scope
+        self.memory = PlanningMemory()
+        self.planning = Planning(scope)
+        self.left_out = LeftOut()
+        self.dirty: set[str] = set()
+        """Sprints whose figures may have changed."""
+        self.version = 0
+        """Of what is read now: the server's time in ms, never the same twice."""
+        self.server_now = EARLIEST
+        """When what is read now began."""
+        self.settled_before: datetime | None = None
+        """Figures of sprints closed earlier are final."""
+
+    def restore(self, memory: PlanningMemory) -> None:
+        """After a start, and after a failed commit."""
+        self.memory = memory
+        self.planning = Planning(self.scope)
+        self.dirty = set(memory.published)
+
+    def begin(self, server_now: datetime) -> None:
+        """A new reading begins."""
+        self.server_now = server_now
+        self.version = max(milliseconds(server_now), self.version + 1)
+
+    def note_read(self, server_now: datetime, reach: timedelta | None, overlap: timedelta) -> None:
+        """Everything changed within ``reach`` is read (None: everything there is).
+
+        A change may be indexed hours late: a backfill settles what closed before the deep overlap, a deep pass what
+        closed before it began.
+        """
+        if reach is None:
+            self._settle_before(server_now - DEEP_OVERLAP)
+        elif reach >= DEEP_OVERLAP:
+            self._settle_before(server_now - overlap)
+
+    def _settle_before(self, moment: datetime) -> None:
+        self.settled_before = max(self.settled_before or moment, moment)
+
+    def tell_sprints(self, server_now: datetime) -> list[SprintTelling]:
+        """Every dirty sprint with its figures."""
+        boards, memory = self.planning.frame.boards, self.memory
+        return [
+            tell_sprint(sprint, boards, memory, settled_before=self.settled_before)
+            for sprint_id, sprint in self.planning.sprints.items()
+            if sprint_id in self.dirty and not self._is_frozen(sprint_id, server_now)
+        ]
+
+    def settle(self, tellings: Sequence[SprintTelling]) -> None:
+        """After the commit: what was told is published; what may still change is looked at again."""
+        self.memory.project_keys.update(self.planning.frame.projects)
+        for telling in tellings:
+            self.memory.published[telling.sprint.id] = telling.sprint
+            self.planning.note_reading(telling.sprint.id, differs=telling.readings_differ)
+        self.dirty = {
+            sprint_id
+            for sprint_id, sprint in self.memory.published.items()
+            if sprint.provisional and sprint.state == "closed"
+        }
+
+    def _is_frozen(self, sprint_id: str, server_now: datetime) -> bool:
+        """Final figures stand where the past they rest on is gone: too old, or an issue was deleted since."""
+        published = self.memory.published.get(sprint_id)
+        return is_out_of_reach(published, server_now) or self.memory.lost_a_part_of(published)
