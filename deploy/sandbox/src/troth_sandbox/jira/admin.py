@@ -10,6 +10,7 @@ from troth_sandbox.jira.answers import Here, Visit, answer, body_as
 from troth_sandbox.jira.clock import SECOND_MS, moment, parse_instant
 from troth_sandbox.jira.errors import BadRequestError, NotFoundError
 from troth_sandbox.jira.faults import Fault
+from troth_sandbox.jira.limits import LimitPlan
 from troth_sandbox.jira.records import Issue, Json
 from troth_sandbox.jira.site import Switches
 from troth_sandbox.jira.writes import SprintEdit
@@ -133,6 +134,13 @@ async def plan_faults(here: Here, request: Request) -> Response:
 async def clear_faults(here: Here) -> Response:
     """Forget all faults."""
     here.site.faults.clear()
+    return Response(status_code=204)
+
+
+@router.post("/limits")
+async def plan_limits(here: Here, request: Request) -> Response:
+    """Limit requests like this from now on; an empty body lifts all limits."""
+    here.site.limiter.set(await body_as(request, LimitPlan))
     return Response(status_code=204)
 
 

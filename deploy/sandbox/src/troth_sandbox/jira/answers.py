@@ -6,6 +6,7 @@ import msgspec
 from fastapi import Depends, Request, Response
 
 from troth_sandbox.jira.errors import BadRequestError, JiraError
+from troth_sandbox.jira.faults import PageFault
 from troth_sandbox.jira.render import Renderer
 from troth_sandbox.jira.site import Site
 
@@ -14,12 +15,16 @@ JSON_TYPE = "application/json;charset=UTF-8"
 
 
 class Visit(msgspec.Struct, frozen=True):
-    """One request: the settled site, the time (ms) it is answered at, and the renderer for its version and address."""
+    """One request: the settled site, the time (ms) it is answered at, and the renderer for its version and address.
+
+    `page_fault` is how a planned fault spoils the page that is asked for.
+    """
 
     site: Site
     now: int
     render: Renderer
     address: str
+    page_fault: PageFault | None = None
 
 
 async def visit(request: Request) -> Visit:
@@ -28,7 +33,9 @@ async def visit(request: Request) -> Visit:
     now = site.settle()
     base = str(request.base_url).rstrip("/")
     version = "2" if request.url.path.startswith("/rest/api/2/") else "3"
-    return Visit(site, now, site.renderer(version, base), f"{base}{request.url.path}")
+    return Visit(
+        site, now, site.renderer(version, base), f"{base}{request.url.path}", request.scope.get("page_fault")
+    )
 
 
 Here = Annotated[Visit, Depends(visit)]

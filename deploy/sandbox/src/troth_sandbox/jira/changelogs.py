@@ -13,7 +13,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from troth_sandbox.jira.answers import Here, Visit, answer, body_as
 from troth_sandbox.jira.errors import BadRequestError, NotFoundError
-from troth_sandbox.jira.paging import Token, fingerprint, offset_page, read_token
+from troth_sandbox.jira.paging import Token, fingerprint, offset_page, read_token, spoiled
 from troth_sandbox.jira.records import History, Issue, Json
 from troth_sandbox.jira.store import Store
 
@@ -21,6 +21,7 @@ router = APIRouter()
 
 MOST_ISSUES = 1_000
 MOST_FIELDS = 10
+DEFAULT_RESULTS = 1_000
 MOST_RESULTS = 10_000
 _Entry = tuple[int, int, int, History]
 
@@ -52,16 +53,21 @@ async def bulk_changelogs(here: Here, request: Request) -> Response:
     """A page of the histories of many issues."""
     asked = await body_as(request, BulkRequest)
     _check(asked)
-    limit = asked.max_results or 1_000
+    limit = asked.max_results or DEFAULT_RESULTS
+    limit = DEFAULT_RESULTS if here.page_fault == "max_results_ignored" else limit
     name = fingerprint(asked.issue_ids_or_keys, asked.field_ids)
-    token = read_token(asked.next_page_token, name, here.now)
+    token = read_token(asked.next_page_token, name, here.now, here.page_fault)
     entries = sorted(_entries(here.site.store, asked), key=_place)
-    if token:
+    if token and token.position:
         done = tuple(int(part) for part in token.position)
         entries = [entry for entry in entries if _place(entry) > done]
     page, more = entries[:limit], len(entries) > limit
-    ending = {"nextPageToken": Token(name, here.now, here.now, list(_place(page[-1]))).text()} if more else {}
-    return answer({"issueChangeLogs": _grouped(here, page)} | ending)
+    position: list[int | str] = list(_place(page[-1])) if page else []
+    if here.page_fault == "empty_page":
+        page, more, position = [], True, token.position if token else []
+    ending = {"nextPageToken": Token(name, here.now, here.now, position).text()} if more else {}
+    whole = {"issueChangeLogs": _grouped(here, page)} | ending
+    return answer(spoiled(whole, here.page_fault, asked.next_page_token))
 
 
 def _check(asked: BulkRequest) -> None:

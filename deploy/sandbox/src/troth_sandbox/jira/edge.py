@@ -17,11 +17,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from troth_sandbox.jira.clock import moment
 from troth_sandbox.jira.faults import Act
+from troth_sandbox.jira.limits import Refusal, endpoint, points_of, refusal_in
 from troth_sandbox.jira.records import Json
 from troth_sandbox.jira.site import Site
 
+Headers = list[tuple[bytes, bytes]]
 Sleep = Callable[[float], Awaitable[None]]
 UNAUTHENTICATED = {"message": "Client must be authenticated to access this resource.", "status-code": 401}
+TOO_MANY = {"errorMessages": ["Rate limit exceeded."], "errors": {}}
 _JSON = "application/json;charset=UTF-8"
 
 
@@ -43,28 +46,54 @@ class Edge:
             return
         target = scope["path"] + (f"?{scope['query_string'].decode()}" if scope["query_string"] else "")
         act = self._site.faults.strike(scope["method"], target)
-        entry = self._journal(scope["method"], target, act)
-        outward = _Outward(send, self._headers(), entry)
+        name = endpoint(scope["method"], scope["path"])
+        entry = self._journal(scope["method"], target, act, name)
+        outward = _Outward(send, self._headers(), entry, lambda: self._limit_headers(name))
+        scope["page_fault"] = act.page if act else None
         if act and act.delay:
             await self._sleep(act.delay)
         if act and act.reset:
             await _reset(send)
         elif act and act.replaces:
             body, media = act.content()
+            if act.status == 429:
+                self._refused(name, refusal_in(act.headers, self._site.clock.now()), entry)
             await _respond(outward.send, act.status or 200, body, media, act.headers)
+        elif refusal := self._site.limiter.refusal(name, self._site.clock.now()):
+            self._refused(name, refusal, entry)
+            await _respond(outward.send, 429, msgspec.json.encode(TOO_MANY), _JSON, refusal.headers)
         elif not self._authenticated(scope):
             await _respond(outward.send, 401, msgspec.json.encode(UNAUTHENTICATED), _JSON, _DENIED)
         elif act and act.truncate:
             await _truncated(self._app, scope, receive, outward.send)
+        elif self._site.limiter.plan.quota:
+            await self._charged(scope, receive, outward.send)
         else:
             await self._app(scope, receive, outward.send)
+
+    async def _charged(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer and take points for what the answer holds; its headers tell what is left after it."""
+        messages = await _kept(self._app, scope, receive)
+        body = b"".join(message.get("body", b"") for message in messages)
+        points = points_of(scope["method"], scope["path"], body)
+        self._site.limiter.charge(points, self._site.clock.now())
+        for message in messages:
+            await send(message)
+
+    def _refused(self, name: str, refusal: Refusal, entry: Json) -> None:
+        self._site.limiter.note(name, refusal)
+        entry |= {"limit": refusal.reason, "allowed_at": refusal.allowed_at}
+
+    def _limit_headers(self, name: str) -> Headers:
+        told = self._site.limiter.headers(name, self._site.clock.now())
+        return [(header.lower().encode(), value.encode()) for header, value in told.items()]
 
     def _authenticated(self, scope: Scope) -> bool:
         header = dict(scope["headers"]).get(b"authorization", b"")
         scheme, _, credentials = header.partition(b" ")
         return scheme.lower() == b"basic" and secrets.compare_digest(credentials.strip(), self._expected)
 
-    def _headers(self) -> list[tuple[bytes, bytes]]:
+    def _headers(self) -> Headers:
         now = moment(self._site.clock.now())
         return [
             (b"date", format_datetime(now, usegmt=True).encode()),
@@ -73,8 +102,10 @@ class Edge:
             (b"x-aaccountid", self._site.store.settings.account.account_id.encode()),
         ]
 
-    def _journal(self, method: str, target: str, act: Act | None) -> Json:
+    def _journal(self, method: str, target: str, act: Act | None, name: str) -> Json:
+        """`early_ms` is there when the request came before the time an earlier 429 named for it."""
         self._requests += 1
+        early = self._site.limiter.early_by(name, self._site.clock.now())
         entry: Json = {
             "seq": self._requests,
             "at": self._site.clock.now(),
@@ -82,7 +113,7 @@ class Edge:
             "path": target,
             "status": None,
             "fault": act is not None,
-        }
+        } | ({"early_ms": early} if early else {})
         self._site.journal.append(entry)
         return entry
 
@@ -93,15 +124,17 @@ _DENIED = {"X-Seraph-LoginReason": "AUTHENTICATED_FAILED", "WWW-Authenticate": '
 class _Outward:
     """The way out: adds headers and notes the status in the journal."""
 
-    def __init__(self, send: Send, headers: list[tuple[bytes, bytes]], entry: Json) -> None:
+    def __init__(self, send: Send, headers: Headers, entry: Json, limits: Callable[[], Headers]) -> None:
         self._send = send
         self._headers = headers
         self._entry = entry
+        self._limits = limits
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._entry["status"] = message["status"]
-            message = {**message, "headers": [*message["headers"], *self._headers]}
+            limits = [] if message["status"] == 429 else self._limits()
+            message = {**message, "headers": [*message["headers"], *self._headers, *limits]}
         await self._send(message)
 
 
@@ -112,13 +145,18 @@ async def _respond(send: Send, status: int, body: bytes, media: str, headers: di
     await send({"type": "http.response.body", "body": body})
 
 
-async def _truncated(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+async def _kept(app: ASGIApp, scope: Scope, receive: Receive) -> list[Message]:
     messages: list[Message] = []
 
     async def keep(message: Message) -> None:
         messages.append(message)
 
     await app(scope, receive, keep)
+    return messages
+
+
+async def _truncated(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    messages = await _kept(app, scope, receive)
     body = b"".join(message.get("body", b"") for message in messages[1:])
     headers = {name.decode(): value.decode() for name, value in messages[0]["headers"]}
     media = headers.get("content-type", _JSON)

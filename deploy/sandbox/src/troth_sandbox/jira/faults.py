@@ -1,17 +1,28 @@
 """Planned misbehaviour: which requests it strikes, and what they get instead of an honest answer."""
 
+import random
 import re
+from typing import Literal
 
 import msgspec
 
+PageFault = Literal[
+    "repeated_token", "empty_page", "expired_token", "token_and_last", "no_is_last", "max_results_ignored"
+]
+
 
 class Match(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which requests: `path` is searched in path and query; `nth` skips earlier ones; `times` None means for ever."""
+    """Which requests: `path` is searched in path and query; `nth` skips earlier ones; `times` None means for ever.
+
+    `share` strikes only that share of them, drawn with `seed`.
+    """
 
     path: str = ""
     method: str | None = None
     nth: int | None = None
     times: int | None = 1
+    share: float | None = None
+    seed: int = 0
 
     def fits(self, method: str, target: str) -> bool:
         """True when the request is of this kind."""
@@ -22,7 +33,7 @@ class Act(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What happens instead.
 
     `delay` in seconds comes first; `reset` cuts the connection; `truncate` halves the honest body; `html`, `status` or
-    `body` replace the answer, with `headers` added.
+    `body` replace the answer, with `headers` added. `page` spoils a page of a token loop and leaves the rest honest.
     """
 
     status: int | None = None
@@ -32,6 +43,7 @@ class Act(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     html: bool = False
     truncate: bool = False
     reset: bool = False
+    page: PageFault | None = None
 
     @property
     def replaces(self) -> bool:
@@ -63,6 +75,7 @@ class FaultPlan:
     def __init__(self) -> None:
         self._faults: list[Fault] = []
         self._seen: list[int] = []
+        self._dice: list[random.Random] = []
 
     def add(self, faults: list[Fault]) -> None:
         """Plan more faults; raises re.error for a path that is no regular expression."""
@@ -70,16 +83,20 @@ class FaultPlan:
             re.compile(fault.match.path)
         self._faults += faults
         self._seen += [0] * len(faults)
+        self._dice += [random.Random(fault.match.seed) for fault in faults]
 
     def clear(self) -> None:
         """Behave from now on."""
         self._faults.clear()
         self._seen.clear()
+        self._dice.clear()
 
     def strike(self, method: str, target: str) -> Act | None:
         """The act for this request, counted as used."""
         for at, fault in enumerate(self._faults):
             if not fault.match.fits(method, target):
+                continue
+            if fault.match.share is not None and self._dice[at].random() >= fault.match.share:
                 continue
             self._seen[at] += 1
             first = fault.match.nth or 1

@@ -13,6 +13,7 @@ import msgspec
 
 from troth_sandbox.jira.clock import DAY_MS
 from troth_sandbox.jira.errors import BadRequestError
+from troth_sandbox.jira.faults import PageFault
 from troth_sandbox.jira.records import Json
 
 TOKEN_LIFE_MS = 7 * DAY_MS
@@ -37,10 +38,12 @@ def fingerprint(*parts: Any) -> str:
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]
 
 
-def read_token(text: str | None, request: str, now: int) -> Token | None:
+def read_token(text: str | None, request: str, now: int, fault: PageFault | None = None) -> Token | None:
     """The token of a follow-up request, None on the first; BadRequestError when forged, foreign or expired."""
     if not text:
         return None
+    if fault == "expired_token":
+        raise BadRequestError(BAD_TOKEN)
     try:
         token = msgspec.json.decode(zlib.decompress(base64.urlsafe_b64decode(text)), type=Token)
     except (ValueError, zlib.error, msgspec.MsgspecError) as error:
@@ -48,6 +51,19 @@ def read_token(text: str | None, request: str, now: int) -> Token | None:
     if token.request != request or now - token.issued > TOKEN_LIFE_MS:
         raise BadRequestError(BAD_TOKEN)
     return token
+
+
+def spoiled(page: Json, fault: PageFault | None, asked: str | None) -> Json:
+    """A page of a token loop with its ending spoilt; `asked` is the token it was asked for with."""
+    match fault:
+        case "repeated_token" if asked:
+            return page | {"nextPageToken": asked} | ({"isLast": False} if "isLast" in page else {})
+        case "token_and_last" if page.get("nextPageToken"):
+            return page | {"isLast": True}
+        case "no_is_last":
+            return {name: value for name, value in page.items() if name != "isLast"}
+        case _:
+            return page
 
 
 def offset_page(address: str, rows: list[Any], start: int, size: int) -> Json:

@@ -4,6 +4,7 @@ API version 2 sends rich text as plain text, version 3 as Atlassian Document For
 offsets without colon. Self links are data only: clients are not meant to follow them.
 """
 
+import random
 from functools import cached_property
 
 from troth_sandbox.jira.clock import moment, parse_instant, site_stamp
@@ -27,6 +28,7 @@ class Renderer:
         self.store = store
         self.api = api
         self.base = base
+        self.shuffled = False
         self._users: dict[str, Json | None] = {}
         self._statuses: dict[str, Json] = {}
         self._projects: dict[Project, Json] = {}
@@ -178,8 +180,10 @@ class Renderer:
         }
 
     def changelog(self, issue: Issue, limit: int) -> Json:
-        """The expanded changelog: newest first, silently cut at `limit`."""
+        """The expanded changelog: newest first unless shuffled, silently cut at `limit`."""
         newest = [self.history(history) for history in reversed(issue.histories[-limit:])]
+        if self.shuffled:
+            random.Random(issue.id).shuffle(newest)
         return {
             "startAt": 0,
             "maxResults": len(newest),

@@ -16,11 +16,12 @@ from troth_sandbox.jira.index import Slice
 from troth_sandbox.jira.issues import FieldChoice, IssueRenderer
 from troth_sandbox.jira.jql import Query as Jql
 from troth_sandbox.jira.jql import parse
-from troth_sandbox.jira.paging import Token, fingerprint, read_token
+from troth_sandbox.jira.paging import Token, fingerprint, read_token, spoiled
 from troth_sandbox.jira.records import Issue, Json
 
 router = APIRouter()
 
+DEFAULT_PAGE = 50
 LARGEST_PAGE = 5_000
 LARGEST_PAGE_WITH_FIELDS = 100
 MOST_RECONCILED = 50
@@ -102,21 +103,24 @@ def _page(here: Visit, asked: SearchRequest) -> Json:
     choice = FieldChoice(asked.fields or [], default="id")
     expands = set((asked.expand or "").split(","))
     name = fingerprint(asked.jql, asked.fields or [], asked.expand, asked.reconcile_issues or [])
-    token = read_token(asked.next_page_token, name, here.now)
+    token = read_token(asked.next_page_token, name, here.now, here.page_fault)
     limit = _limit(asked, identity_only=choice.only_identity and "changelog" not in expands)
+    limit = DEFAULT_PAGE if here.page_fault == "max_results_ignored" else limit
     started = token.started if token else here.now
     found = here.site.index.search(
         query,
         here.site.reading(started),
-        tuple(token.position) if token else None,
+        (tuple(token.position) or None) if token else None,
         limit,
         _reconciled(here, asked.reconcile_issues or []),
     )
+    if here.page_fault == "empty_page":
+        found = Slice([], tuple(token.position) if token else ())
     render = IssueRenderer(here.render, choice, with_changelog="changelog" in expands)
     page: Json = {"issues": [render.issue(issue) for issue in found.issues]}
     page |= {"names": render.names()} if "names" in expands else {}
     page |= {"schema": render.schema()} if "schema" in expands else {}
-    return page | _ending(here, found, name, started)
+    return spoiled(page | _ending(here, found, name, started), here.page_fault, asked.next_page_token)
 
 
 def _ending(here: Visit, found: Slice, name: str, started: int) -> Json:
@@ -142,7 +146,7 @@ def _check(asked: SearchRequest) -> None:
 
 
 def _limit(asked: SearchRequest, *, identity_only: bool) -> int:
-    wanted = 50 if asked.max_results is None else asked.max_results
+    wanted = DEFAULT_PAGE if asked.max_results is None else asked.max_results
     if wanted < 1:
         raise BadRequestError("The value of maxResults must be between 1 and 5000.")
     return min(wanted, LARGEST_PAGE if identity_only else LARGEST_PAGE_WITH_FIELDS)

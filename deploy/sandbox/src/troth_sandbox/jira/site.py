@@ -14,6 +14,7 @@ from troth_sandbox.jira.clock import SECOND_MS, SettableClock
 from troth_sandbox.jira.faults import FaultPlan
 from troth_sandbox.jira.hooks import Event, Registry
 from troth_sandbox.jira.index import SearchIndex
+from troth_sandbox.jira.limits import Limiter
 from troth_sandbox.jira.matching import Reading
 from troth_sandbox.jira.outbox import Outbox
 from troth_sandbox.jira.records import Issue, Json
@@ -36,6 +37,8 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
     """Agile pages hold fewer rows than `maxResults` although more follow."""
     agile_total: bool = True
     """Whether board pages carry `total`; sprint pages never do."""
+    shuffled_changelogs: bool = False
+    """Expanded changelogs come in no order, as a tool author saw (the spec says newest first)."""
     administrator: bool = True
     """Whether the account may administer the site, so also its admin webhooks."""
     app: str = "none"
@@ -66,6 +69,7 @@ class Site:
         self.switches = Switches()
         self.write_log = WriteLog()
         self.faults = FaultPlan()
+        self.limiter = Limiter()
         self.journal: deque[Json] = deque(maxlen=_JOURNAL_LENGTH)
         self.set_lag(0)
         self.base = "http://127.0.0.1"
@@ -81,7 +85,9 @@ class Site:
 
     def renderer(self, api: str, base: str) -> Renderer:
         """The renderer for an API version and base address."""
-        return self._renderers.setdefault((api, base), Renderer(self.store, api, base))
+        found = self._renderers.setdefault((api, base), Renderer(self.store, api, base))
+        found.shuffled = self.switches.shuffled_changelogs
+        return found
 
     def reading(self, now: int) -> Reading:
         """How the account's JQL is read: in the zone of its own profile, not of the site."""
