@@ -59,20 +59,20 @@ async def boards(
 @router.get("/board/{board_id}")
 async def board(here: Here, board_id: int) -> Response:
     """One board."""
-    return answer(shown_board(here.render, _visible(here, board_id)))
+    return answer(shown_board(here.render, visible_board(here, board_id)))
 
 
 @router.get("/board/{board_id}/configuration")
 async def configuration(here: Here, board_id: int) -> Response:
     """Columns with their statuses, estimation and filter."""
-    return answer(board_configuration(here.render, _visible(here, board_id)))
+    return answer(board_configuration(here.render, visible_board(here, board_id)))
 
 
 @router.get("/board/{board_id}/project")
 async def board_projects(here: Here, board_id: int, start_at: Start = 0, max_results: Size = 50) -> Response:
     """A page of the projects of a board, ordered by name."""
     projects = here.site.store.catalogue.projects
-    known = [projects[i] for i in _visible(here, board_id).project_ids if i in projects]
+    known = [projects[i] for i in visible_board(here, board_id).project_ids if i in projects]
     rows = sorted((p for p in known if p.open), key=lambda p: p.name)
     return _page(here, rows, start_at, max_results, shown_project, total=True)
 
@@ -82,7 +82,7 @@ async def board_sprints(
     here: Here, board_id: int, start_at: Start = 0, max_results: Size = 50, state: str = ""
 ) -> Response:
     """A page of the sprints of a scrum board; `state` is a comma-separated filter."""
-    if _visible(here, board_id).type == "kanban":
+    if visible_board(here, board_id).type == "kanban":
         raise BadRequestError(NO_SPRINTS)
     states = set(state.split(",")) if state else set(STATE_ORDER)
     if unknown := states.difference(STATE_ORDER):
@@ -95,7 +95,9 @@ async def board_sprints(
 async def board_versions(here: Here, board_id: int, start_at: Start = 0, max_results: Size = 50) -> Response:
     """A page of the versions of the board's projects: numeric ids and dates as timestamps, unlike the platform."""
     store = here.site.store
-    rows = [v for project in _visible(here, board_id).project_ids for v in store.project_versions(project)]
+    rows = [
+        v for project in visible_board(here, board_id).project_ids for v in store.project_versions(project)
+    ]
     return _page(here, rows, start_at, max_results, shown_version)
 
 
@@ -104,11 +106,12 @@ async def sprint(here: Here, sprint_id: int) -> Response:
     """One sprint, if the account may see the board it was created on."""
     found = here.site.store.sprint(sprint_id)
     if found.origin_board_id in here.site.store.catalogue.boards:
-        _visible(here, found.origin_board_id)
+        visible_board(here, found.origin_board_id)
     return answer(shown_sprint(here.render, found))
 
 
-def _visible(here: Visit, board_id: int) -> Board:
+def visible_board(here: Visit, board_id: int) -> Board:
+    """The board, if the account may look at it; else ForbiddenError or NotFoundError."""
     board = here.site.store.board(board_id)
     if board.denied == 403:
         raise ForbiddenError("The user does not have permission to view this board.")

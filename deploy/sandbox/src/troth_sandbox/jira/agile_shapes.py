@@ -1,6 +1,7 @@
 """How boards, their configuration, sprints and versions look in the agile API and in webhooks."""
 
 from troth_sandbox.jira.clock import agile_stamp, parse_instant, site_stamp
+from troth_sandbox.jira.filters import FIRST_FILTER
 from troth_sandbox.jira.issues import sprint_dates
 from troth_sandbox.jira.records import Board, Json, Project, Sprint, Version
 from troth_sandbox.jira.render import Renderer
@@ -48,7 +49,7 @@ def board_configuration(render: Renderer, board: Board) -> Json:
             "self": f"{rest}/project/{project.id}",
             "name": project.name,
         }
-    filter_id = str(10_000 + board.id)
+    filter_id = str(FIRST_FILTER + board.id)
     shown["filter"] = {"id": filter_id, "self": f"{rest}/filter/{filter_id}"}
     if board.type == "kanban":
         shown["subQuery"] = {"query": "fixVersion in unreleasedVersions() OR fixVersion is EMPTY"}

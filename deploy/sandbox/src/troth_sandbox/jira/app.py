@@ -10,7 +10,9 @@ from troth_sandbox.jira import (
     admin_catalogue,
     admin_delivery,
     agile,
+    agile_issues,
     changelogs,
+    filters,
     hook_routes,
     platform,
     search,
@@ -26,10 +28,17 @@ def api(site: Site) -> ASGIApp:
     """What a client of Jira talks to."""
     app = _bare(site)
     for version in ("2", "3"):
-        for part in (search.router, changelogs.router, platform.router, hook_routes.dynamic_hooks):
+        for part in (
+            search.router,
+            changelogs.router,
+            platform.router,
+            filters.router,
+            hook_routes.dynamic_hooks,
+        ):
             app.include_router(part, prefix=f"/rest/api/{version}")
     app.include_router(hook_routes.admin_hooks, prefix="/rest/webhooks/1.0/webhook")
     app.include_router(agile.router)
+    app.include_router(agile_issues.router)
     return Edge(app, site)
 
 
