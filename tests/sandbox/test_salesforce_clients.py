@@ -1,5 +1,7 @@
 """The simulator as a process: unmodified simple-salesforce over TLS, and its controls."""
 
+import csv
+import io
 import re
 import ssl
 import subprocess
@@ -111,6 +113,17 @@ def test_every_row_comes_over_pages(salesforce: Client) -> None:
     assert len({record["Id"] for record in everything}) == ROWS
     visible = list(salesforce.query_all_iter("SELECT Id FROM Opportunity ORDER BY SystemModstamp, Id"))
     assert len(visible) == ROWS - 433
+
+
+def test_every_row_comes_by_bulk_pages(salesforce: Client) -> None:
+    query = "SELECT Id, Name FROM Opportunity ORDER BY Id"
+    for read, rows in (
+        (salesforce.bulk2.Opportunity.query_all, ROWS),
+        (salesforce.bulk2.Opportunity.query, ROWS - 433),
+    ):
+        pages = [list(csv.DictReader(io.StringIO(page))) for page in read(query, max_records=2_000, wait=0)]
+        assert [len(page) for page in pages][:-1] == [2_000] * (len(pages) - 1)
+        assert len({row["Id"] for page in pages for row in page}) == rows
 
 
 def test_numbers_come_as_numbers(salesforce: Client) -> None:

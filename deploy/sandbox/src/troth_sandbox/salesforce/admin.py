@@ -8,6 +8,7 @@ from fastapi import Body, Depends, FastAPI, HTTPException
 
 from troth_sandbox.salesforce.clock import parse_moment, stamp
 from troth_sandbox.salesforce.controls.arguments import Document, Held, ObjectName, settled
+from troth_sandbox.salesforce.controls.limits import limit_controls
 from troth_sandbox.salesforce.controls.sessions import session_controls
 from troth_sandbox.salesforce.controls.transactions import transaction_controls
 from troth_sandbox.salesforce.ids import long_id
@@ -33,7 +34,7 @@ def build_admin(site: Site) -> FastAPI:
         ("POST", "/admin/clock", set_clock),
     ):
         app.add_api_route(path, endpoint, methods=[method])
-    for controls in (transaction_controls, session_controls):
+    for controls in (transaction_controls, session_controls, limit_controls):
         app.include_router(controls())
     return app
 

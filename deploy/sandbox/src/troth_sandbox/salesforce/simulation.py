@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from troth_sandbox.salesforce.bulk import Jobs
 from troth_sandbox.salesforce.clock import SettableClock
 from troth_sandbox.salesforce.faults import Faults
 from troth_sandbox.salesforce.logins import Logins
@@ -45,6 +46,7 @@ class Site:
     usage: Usage
     transactions: Transactions
     logins: Logins
+    jobs: Jobs
     faults: Faults = field(default_factory=Faults)
     journal: list[Entry] = field(default_factory=list)
 
@@ -65,4 +67,5 @@ def open_site(seed: Seed, clock: SettableClock) -> Site:
         usage=Usage(clock, seed.daily_api_limit),
         transactions=Transactions(org),
         logins=Logins(clock, seed.app),
+        jobs=Jobs(clock),
     )

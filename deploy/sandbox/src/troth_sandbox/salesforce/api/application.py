@@ -3,6 +3,7 @@
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
+from troth_sandbox.salesforce.api.bulk import bulk_routes
 from troth_sandbox.salesforce.api.calls import answer
 from troth_sandbox.salesforce.api.collections import collection_routes
 from troth_sandbox.salesforce.api.composite import composite_routes
@@ -22,6 +23,7 @@ def build_api(site: Site) -> FastAPI:
     for routes in (
         oauth_routes,
         discovery_routes,
+        bulk_routes,
         composite_routes,
         collection_routes,
         replication_routes,

@@ -8,7 +8,7 @@ from troth_sandbox.salesforce.api.calls import VERSIONS, Prefix, Simulated, Toke
 
 SEASONS = ("Winter", "Spring", "Summer")
 WINTER_26 = 65
-RESOURCES = ("composite", "limits", "query", "queryAll", "sobjects")
+RESOURCES = ("composite", "jobs", "limits", "query", "queryAll", "sobjects")
 
 
 def discovery_routes() -> APIRouter:

@@ -26,6 +26,11 @@ class Column:
     field: Field
     read: Read
 
+    @property
+    def spelling(self) -> str:
+        """The path as the describe spells it."""
+        return ".".join([*(str(step.relationship) for step in self.steps), self.field.name])
+
     def key(self, value: Scalar) -> Hashable:
         """What comparisons and sorting see of a value."""
         if isinstance(value, str):

@@ -25,6 +25,10 @@ class Result:
     ids: Sequence[str] = ()
     records: Sequence[Record] = ()
     render: Render = dict
+    rows: Sequence[Row] = ()
+    """The rows as they were when the query ran, in the order of `ids`."""
+    columns: Sequence[tuple[str, Column]] = ()
+    """What was selected, by its full spelling such as `Account.Name`."""
 
 
 def run(org: Org, query: Query, *, include_deleted: bool, prefix: str) -> Result:
@@ -42,7 +46,9 @@ def run(org: Org, query: Query, *, include_deleted: bool, prefix: str) -> Result
     rows = _window(rows, query)
     if query.count_only:
         return Result(len(rows), name)
-    return Result(len(rows), name, ids=[str(row["Id"]) for row in rows], render=render)
+    ids = [str(row["Id"]) for row in rows]
+    columns = [(column.spelling, column) for column in map(binding.column, query.fields)]
+    return Result(len(rows), name, ids=ids, render=render, rows=rows, columns=columns)
 
 
 def _matching(binding: Binding, query: Query, *, include_deleted: bool) -> list[Row]:
