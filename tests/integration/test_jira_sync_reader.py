@@ -76,7 +76,7 @@ async def one_page(reader: JiraReader, path: str) -> int:
     [
         {"status": 502},
         {"status": 503},
-        {"status": 429, "headers": {"Retry-After": "Wed, 25 Nov 2026 10:00:00 GMT"}},
+        {"status": 429, "headers": {"Retry-After": "Wed, 25 Nov 2015 10:00:00 GMT"}},
         {"status": 429},
         {"reset": True},
     ],
