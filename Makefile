@@ -7,8 +7,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 MEMBERS := contracts services/chassis services/crm-sync services/jira-sync services/risk-engine deploy/sandbox
 LOCK := deploy/locks/development.txt
+PUBLIC_SPRINTS := $(or $(TROTH_FIXTURES),../shared/fixtures)/sprints-tse2017
 
-.PHONY: help setup demo test check bench faults kafka generate lock clean
+.PHONY: help setup demo test check backtest bench faults kafka generate lock clean
 
 help: ## Explain every target in one line
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk 'BEGIN {FS = ":.*## "} {printf "  make %-10s %s\n", $$1, $$2}'
@@ -25,17 +26,19 @@ setup: $(STAMP) ## Create the virtual environment and install everything into it
 demo: $(STAMP) ## Run the whole product against simulated Salesforce and Jira (ONCE=1: check the stories and exit)
 	@$(BIN)/python -m troth_sandbox.demo $(if $(ONCE),--once)
 
-test: $(STAMP) check ## Run everything: units, contracts, integration on real Kafka and PostgreSQL, end to end
+test: lint ## Run everything: units, contracts, integration on real Kafka and PostgreSQL, end to end
 	@$(BIN)/python -m pytest
 
-check: $(STAMP) ## Lint, types, imports, generated files and unit tests, in about a minute
-	@$(BIN)/ruff check .
+check: lint ## Lint, types, imports, generated files and unit tests, in about a minute
+	@$(BIN)/python -m pytest -q tests/house tests/contracts tests/chassis tests/crm_sync tests/jira_sync tests/risk_engine
+
+lint: $(STAMP) ## Lint, types, imports and generated files only
+	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m troth_contracts.generate --check
 	@$(BIN)/python -m troth_contracts.compatibility
-	@$(BIN)/python -m pytest -q -m "not slow" tests/contracts tests/chassis tests/crm_sync tests/jira_sync tests/risk_engine
 
 bench: $(STAMP) ## Measure ingest rate and event-to-alert latency, as ratios to a baseline of the same run
 	@$(BIN)/python -m tests.bench
