@@ -35,6 +35,7 @@ from troth_contracts.codec import OutRecord
 SECRET = "whsec_" + "dGVzdHRlc3R0ZXN0dGVzdHRlc3R0ZXN0"
 URL = "https://hooks.test/troth"
 TRIALS = 200
+FROZEN_SECONDS = 3
 State = dict[str, list[Any]]
 Answer = Callable[[httpx.Request], httpx.Response]
 
@@ -164,7 +165,7 @@ class Engine:
 async def open_engine(
     url: str, outside: Outside | None = None, *, probe: Probe = no_probe, clock: Clock | None = None
 ) -> AsyncIterator[Engine]:
-    async with open_database(url) as database:
+    async with open_database(url, frozen_seconds=FROZEN_SECONDS) as database:
         engine = Engine(database, outside or Outside(), probe=probe, clock=clock)
         try:
             yield engine

@@ -178,7 +178,7 @@ async def replace_outlook(
         INSERT INTO outlooks (team, as_of, body, cover) VALUES (%s, %s, %s, %s)
         ON CONFLICT (team) DO UPDATE SET as_of = excluded.as_of, body = excluded.body, cover = excluded.cover
         """,
-        (team, as_of, Jsonb(dict(body)), Jsonb(msgspec.to_builtins(cover))),
+        (team, as_of, Jsonb(dict(body)), Jsonb(msgspec.to_builtins(cover, order="deterministic"))),
     )
     return sorted(touched)
 
