@@ -32,7 +32,7 @@ async def visit(request: Request) -> Visit:
     site = cast("Site", request.app.state.site)
     now = site.settle()
     base = str(request.base_url).rstrip("/")
-    version = "2" if request.url.path.startswith("/rest/api/2/") else "3"
+    version = "2" if request.url.path.startswith("/rest/api/2/") or site.store.data_center else "3"
     return Visit(
         site, now, site.renderer(version, base), f"{base}{request.url.path}", request.scope.get("page_fault")
     )

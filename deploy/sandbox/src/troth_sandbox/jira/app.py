@@ -12,6 +12,7 @@ from troth_sandbox.jira import (
     agile,
     agile_issues,
     changelogs,
+    datacenter,
     filters,
     hook_routes,
     platform,
@@ -23,20 +24,20 @@ from troth_sandbox.jira.edge import Edge
 from troth_sandbox.jira.errors import BadRequestError, JiraError, NotFoundError
 from troth_sandbox.jira.site import Site
 
+_BOTH = (platform.router, filters.router)
+_CLOUD = (platform.cloud_router, search.router, changelogs.router, *_BOTH, hook_routes.dynamic_hooks)
+_SERVER = (datacenter.router, *_BOTH)
+
 
 def api(site: Site) -> ASGIApp:
     """What a client of Jira talks to."""
     app = _bare(site)
-    for version in ("2", "3"):
-        for part in (
-            search.router,
-            changelogs.router,
-            platform.router,
-            filters.router,
-            hook_routes.dynamic_hooks,
-        ):
+    server = site.store.data_center
+    for version in ("2", "latest") if server else ("2", "3"):
+        for part in _SERVER if server else _CLOUD:
             app.include_router(part, prefix=f"/rest/api/{version}")
-    app.include_router(hook_routes.admin_hooks, prefix="/rest/webhooks/1.0/webhook")
+    for place in ("webhooks", "jira-webhook"):
+        app.include_router(hook_routes.admin_hooks, prefix=f"/rest/{place}/1.0/webhook")
     app.include_router(agile.router)
     app.include_router(agile_issues.router)
     return Edge(app, site)

@@ -30,9 +30,9 @@ def issue_body(render: Renderer, issue: Issue, actor: str | None, kind: str | No
     return named | {"user": render.user(actor), "issue": _issue(render, issue)} | changelog
 
 
-def changelog_of(history: History) -> Json:
+def changelog_of(render: Renderer, history: History) -> Json:
     """The changelog of one update."""
-    return {"id": str(history.id), "items": history.items}
+    return {"id": str(history.id), "items": render.items(history.items)}
 
 
 def creation_log(render: Renderer, issue: Issue, number: int) -> Json:
@@ -48,9 +48,18 @@ def creation_log(render: Renderer, issue: Issue, number: int) -> Json:
     if reporter := render.user((issue.fields.get("reporter") or {}).get("accountId")):
         text = reporter["displayName"]
         items.append(
-            ChangeItem("reporter", "jira", "reporter", to_id=reporter.get("accountId"), to_text=text)
+            ChangeItem(
+                "reporter",
+                "jira",
+                "reporter",
+                to_id=reporter.get("accountId") or reporter["name"],
+                to_text=text,
+            )
         )
-    return {"id": str(number), "items": sorted(items, key=lambda item: item.field.lower())}
+    return {
+        "id": str(number),
+        "items": render.items(tuple(sorted(items, key=lambda item: item.field.lower()))),
+    }
 
 
 def event_kind(history: History | None) -> str:

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from troth_sandbox.jira.clock import moment
 from troth_sandbox.jira.faults import Act
 from troth_sandbox.jira.limits import Refusal, endpoint, points_of, refusal_in
-from troth_sandbox.jira.records import Json
+from troth_sandbox.jira.records import Json, User
 from troth_sandbox.jira.site import Site
 
 Headers = list[tuple[bytes, bytes]]
@@ -91,15 +91,27 @@ class Edge:
     def _authenticated(self, scope: Scope) -> bool:
         header = dict(scope["headers"]).get(b"authorization", b"")
         scheme, _, credentials = header.partition(b" ")
+        if scheme.lower() == b"bearer":
+            site = self._site
+            known = site.store.data_center or site.switches.app != "none"
+            return known and secrets.compare_digest(credentials.strip(), site.store.settings.token.encode())
         return scheme.lower() == b"basic" and secrets.compare_digest(credentials.strip(), self._expected)
 
     def _headers(self) -> Headers:
         now = moment(self._site.clock.now())
         return [
             (b"date", format_datetime(now, usegmt=True).encode()),
+            *self._own_headers(self._site.store.settings.account),
+        ]
+
+    def _own_headers(self, account: User) -> Headers:
+        if self._site.store.data_center:
+            name = account.name or account.account_id
+            return [(b"x-arequestid", f"{self._requests}".encode()), (b"x-ausername", name.encode())]
+        return [
             (b"server", b"AtlassianEdge"),
             (b"atl-traceid", f"{self._requests:032x}".encode()),
-            (b"x-aaccountid", self._site.store.settings.account.account_id.encode()),
+            (b"x-aaccountid", account.account_id.encode()),
         ]
 
     def _journal(self, method: str, target: str, act: Act | None, name: str) -> Json:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from troth_sandbox.jira.records import GH_SPRINT, Json
+from troth_sandbox.jira.records import GH_EPIC_LINK, GH_SPRINT, Json
 
 _SYSTEM: tuple[tuple[str, str, str, str | None], ...] = (
     ("summary", "Summary", "string", None),
@@ -68,7 +68,14 @@ class FieldTable:
 
     def sprint_field(self) -> str | None:
         """Id of the sprint field, found by its type and never by its name."""
-        return next((f["id"] for f in self._by_id.values() if f["schema"].get("custom") == GH_SPRINT), None)
+        return self._by_type(GH_SPRINT)
+
+    def epic_link_field(self) -> str | None:
+        """Id of Data Center's epic link field."""
+        return self._by_type(GH_EPIC_LINK)
+
+    def _by_type(self, kind: str) -> str | None:
+        return next((f["id"] for f in self._by_id.values() if f["schema"].get("custom") == kind), None)
 
 
 def _system_field(row: tuple[str, str, str, str | None]) -> Json:

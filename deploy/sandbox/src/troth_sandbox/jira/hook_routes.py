@@ -135,6 +135,8 @@ def _merged(here: Visit, hook: Registration, asked: AdminHook) -> Registration:
 
 
 def _administrator(here: Visit) -> None:
+    if f"/rest/{here.site.switches.webhook_path}/1.0/" not in here.address:
+        raise NotFoundError("null for uri")
     if not here.site.switches.administrator:
         raise ForbiddenError("You do not have permission to administer webhooks.")
 
@@ -155,7 +157,7 @@ def _admin(here: Visit, hook: Registration) -> Json:
         "events": hook.events,
         "enabled": hook.enabled,
         "isSigned": hook.secret is not None,
-        "self": f"{here.render.base}/rest/webhooks/1.0/webhook/{hook.id}",
+        "self": f"{here.render.base}/rest/{here.site.switches.webhook_path}/1.0/webhook/{hook.id}",
         "lastUpdatedUser": account.account_id,
         "lastUpdatedDisplayName": account.display_name,
         "lastUpdated": hook.updated,

@@ -81,6 +81,11 @@ class SearchIndex:
         more = start + limit < len(issues)
         return Slice(page, tuple(column.read(page[-1]) for column in columns) if more else None)
 
+    def window(self, query: Query, reading: Reading, start: int, limit: int) -> tuple[list[Issue], int]:
+        """Matches from an offset on, and how many there are: Data Center's paging, which shifts under writes."""
+        issues = self._matches(query, reading, {})[1]
+        return issues[start : start + limit], len(issues)
+
     def count(self, query: Query, reading: Reading) -> int:
         """How many issues match."""
         return len(self._matches(query, reading, {})[1])

@@ -69,7 +69,8 @@ class IssueRenderer:
             "key": issue.key,
         }
         if self._with_changelog:
-            rendered["changelog"] = self._render.changelog(issue, CHANGELOG_LIMIT)
+            limit = max(1, len(issue.histories)) if self._store.data_center else CHANGELOG_LIMIT
+            rendered["changelog"] = self._render.changelog(issue, limit)
         if not self._choice.only_identity:
             rendered["fields"] = self._fields(issue)
         return rendered
@@ -114,6 +115,8 @@ class IssueRenderer:
         readers |= {name: self._person_reader(name) for name in ("assignee", "reporter", "creator")}
         if store.sprint_field:
             readers[store.sprint_field] = self._sprints
+        if store.data_center and store.epic_link_field:
+            readers[store.epic_link_field] = self._epic_link
         return readers
 
     def _person_reader(self, name: str) -> _Reader:
@@ -145,13 +148,25 @@ class IssueRenderer:
             for version in found
         ]
 
-    def _sprints(self, issue: Issue) -> list[Json] | None:
-        """Objects with `boardId`, without `self` and `originBoardId`; null when never in a sprint."""
+    def _sprints(self, issue: Issue) -> list[Json] | list[str] | None:
+        """Objects with `boardId`, without `self` and `originBoardId`; null when never in a sprint.
+
+        On Data Center texts, unless switched to objects.
+        """
         known = self._store.catalogue.sprints
-        found = [sprint_value(known[sprint_id]) for sprint_id in issue.sprint_ids if sprint_id in known]
-        return found or None
+        found = [known[sprint_id] for sprint_id in issue.sprint_ids if sprint_id in known]
+        if self._store.data_center and self._render.sprint_strings:
+            return [sprint_text(sprint) for sprint in found] or None
+        return [sprint_value(sprint) for sprint in found] or None
+
+    def _epic_link(self, issue: Issue) -> str | None:
+        """Key of the epic of anything but a sub-task."""
+        parent = self._store.find(issue.parent_id) if issue.parent_id is not None else None
+        return parent.key if parent and not self._store.is_subtask(issue) else None
 
     def _parent(self, issue: Issue) -> object:
+        if self._store.data_center and not self._store.is_subtask(issue):
+            return _ABSENT
         parent = self._store.find(issue.parent_id) if issue.parent_id is not None else None
         return self._reference(parent) if parent else _ABSENT
 
@@ -199,6 +214,22 @@ def sprint_value(sprint: Sprint) -> Json:
         "goal": sprint.goal or "",
     }
     return value | sprint_dates(sprint)
+
+
+def sprint_text(sprint: Sprint) -> str:
+    """The Java `toString` of a sprint, with the keys of a recorded one."""
+    dates = sprint_dates(sprint)
+    shown = {
+        "id": str(sprint.id),
+        "rapidViewId": str(sprint.origin_board_id),
+        "state": sprint.state.upper(),
+        "name": sprint.name,
+        **{name: dates.get(name) for name in ("startDate", "endDate", "completeDate")},
+        "sequence": str(sprint.id),
+        "goal": sprint.goal,
+    }
+    inside = ",".join(f"{name}={'<null>' if value is None else value}" for name, value in shown.items())
+    return f"com.atlassian.greenhopper.service.sprint.Sprint@{0xA88A000 + sprint.id:x}[{inside}]"
 
 
 def sprint_dates(sprint: Sprint) -> Json:

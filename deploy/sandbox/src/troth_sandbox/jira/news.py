@@ -24,7 +24,7 @@ def issue_updated(
     site: Site, issue: Issue, history: History | None, actor: str | None, now: int, *, bulk: bool
 ) -> None:
     """Told with the changelog of this one update; a mere touch has none."""
-    log = bodies.changelog_of(history) if history else None
+    log = bodies.changelog_of(_render(site), history) if history else None
     kind, fields = bodies.event_kind(history), bodies.changed_fields(history)
     _issue_event(site, "updated", issue, actor, now, kind=kind, log=log, fields=fields, bulk=bulk)
 

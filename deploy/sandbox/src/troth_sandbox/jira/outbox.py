@@ -68,11 +68,11 @@ def signature(secret: str, body: bytes) -> str:
 
 
 class Outbox:
-    """The queue of deliveries and its log."""
+    """The queue of deliveries and its log; without `retries` one attempt is all there is."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, retries: bool = True) -> None:
         self.log: list[Json] = []
-        self.retries = True
+        self.retries = retries
         self._queue: list[tuple[int, int, Delivery]] = []
         self._sequence = 0
         self.plan(DeliveryPlan())

@@ -13,6 +13,7 @@ from troth_sandbox.jira.records import Json, Project, Version
 from troth_sandbox.jira.site import Switches
 
 router = APIRouter()
+cloud_router = APIRouter()
 
 Start = Annotated[int, Query(alias="startAt", ge=0)]
 Size = Annotated[int, Query(alias="maxResults", ge=1)]
@@ -32,23 +33,35 @@ _VERSION_ORDER: dict[str, Callable[[Version], tuple[bool, str]]] = {
 @router.get("/serverInfo")
 async def server_info(here: Here) -> Response:
     """The site; clients tell Cloud from Data Center by `deploymentType`."""
+    return answer(_data_center_info(here) if here.site.store.data_center else _cloud_info(here))
+
+
+def _cloud_info(here: Here) -> Json:
     settings = here.site.store.settings
-    return answer(
-        {
-            "baseUrl": here.render.base,
-            "displayUrl": here.render.base,
-            "version": "1001.0.0-SNAPSHOT",
-            "versionNumbers": [1001, 0, 0],
-            "deploymentType": "Cloud",
-            "buildNumber": BUILD,
-            "buildDate": "2026-01-01T00:00:00.000+0000",
-            "serverTime": here.render.stamp(here.now),
-            "scmInfo": "0" * 40,
-            "serverTitle": settings.title,
-            "defaultLocale": {"locale": "en_US"},
-            "serverTimeZone": settings.zone.key,
-        }
-    )
+    return _info(here, "1001.0.0-SNAPSHOT", BUILD) | {
+        "displayUrl": here.render.base,
+        "scmInfo": "0" * 40,
+        "defaultLocale": {"locale": "en_US"},
+        "serverTimeZone": settings.zone.key,
+    }
+
+
+def _data_center_info(here: Here) -> Json:
+    return _info(here, "9.12.8", 9_120_008) | {"scmInfo": "0" * 40}
+
+
+def _info(here: Here, version: str, build: int) -> Json:
+    numbers = version.partition("-")[0].split(".")
+    return {
+        "baseUrl": here.render.base,
+        "version": version,
+        "versionNumbers": [int(number) for number in numbers],
+        "deploymentType": here.site.store.settings.deployment,
+        "buildNumber": build,
+        "buildDate": "2026-01-01T00:00:00.000+0000",
+        "serverTime": here.render.stamp(here.now),
+        "serverTitle": here.site.store.settings.title,
+    }
 
 
 @router.get("/myself")
@@ -94,7 +107,7 @@ async def statuses(here: Here) -> Response:
     return answer([here.render.status(s.id) | {"untranslatedName": s.name} for s in known])
 
 
-@router.get("/project/search")
+@cloud_router.get("/project/search")
 async def search_projects(
     here: Here,
     *,

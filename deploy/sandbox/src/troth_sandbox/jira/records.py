@@ -13,17 +13,20 @@ Json = dict[str, Any]
 """A vendor-shaped JSON object; only the edges (seed, edit bodies, rendered answers) hold one."""
 
 GH_SPRINT = "com.pyxis.greenhopper.jira:gh-sprint"
+GH_EPIC_LINK = "com.pyxis.greenhopper.jira:gh-epic-link"
 STATE_ORDER = {"closed": 0, "active": 1, "future": 2}
 
 
 class User(msgspec.Struct, frozen=True, rename="camel"):
-    """An Atlassian account."""
+    """An Atlassian account; Data Center names users by `name` and `key`, here the account id unless given."""
 
     account_id: str
     display_name: str
     email_address: str = ""
     active: bool = True
     time_zone: str = "UTC"
+    name: str | None = None
+    key: str | None = None
 
 
 class StatusCategory(msgspec.Struct, frozen=True, rename="camel"):

@@ -7,9 +7,21 @@ offsets without colon. Self links are data only: clients are not meant to follow
 import random
 from functools import cached_property
 
+import msgspec
+
 from troth_sandbox.jira.clock import moment, parse_instant, site_stamp
 from troth_sandbox.jira.errors import NotFoundError
-from troth_sandbox.jira.records import History, Issue, IssueType, Json, Project, Status, User, Version
+from troth_sandbox.jira.records import (
+    ChangeItem,
+    History,
+    Issue,
+    IssueType,
+    Json,
+    Project,
+    Status,
+    User,
+    Version,
+)
 from troth_sandbox.jira.store import Store
 
 _CATEGORIES = {
@@ -29,6 +41,7 @@ class Renderer:
         self.api = api
         self.base = base
         self.shuffled = False
+        self.sprint_strings = True
         self._users: dict[str, Json | None] = {}
         self._statuses: dict[str, Json] = {}
         self._projects: dict[Project, Json] = {}
@@ -59,16 +72,22 @@ class Renderer:
 
     def _user(self, user: User) -> Json:
         email = {"emailAddress": user.email_address} if user.email_address else {}
-        return {
-            "self": f"{self.rest}/user?accountId={user.account_id}",
-            "accountId": user.account_id,
+        shown: Json = {
             **email,
             "avatarUrls": self.avatars("useravatar", user.account_id),
             "displayName": user.display_name,
             "active": user.active,
             "timeZone": user.time_zone,
-            "accountType": "atlassian",
         }
+        if self.store.data_center:
+            name = user.name or user.account_id
+            return {
+                "self": f"{self.rest}/user?username={name}",
+                "name": name,
+                "key": user.key or name,
+            } | shown
+        place = f"{self.rest}/user?accountId={user.account_id}"
+        return {"self": place, "accountId": user.account_id} | shown | {"accountType": "atlassian"}
 
     def avatars(self, kind: str, of: str) -> Json:
         """The four avatar addresses."""
@@ -176,8 +195,19 @@ class Renderer:
             "id": str(history.id),
             **({"author": author} if author else {}),
             "created": self.stamp(history.created),
-            "items": history.items,
+            "items": self.items(history.items),
         }
+
+    def items(self, items: tuple[ChangeItem, ...]) -> tuple[ChangeItem, ...]:
+        """Items in the site's dialect: Data Center gives no `fieldId` (recorded in webhooks) and has epic links."""
+        if not self.store.data_center:
+            return items
+        return tuple(map(self._data_center_item, items))
+
+    def _data_center_item(self, item: ChangeItem) -> ChangeItem:
+        if item.field == "IssueParentAssociation" and self.store.epic_link_field:
+            item = msgspec.structs.replace(item, field="Epic Link", fieldtype="custom")
+        return msgspec.structs.replace(item, field_id=msgspec.UNSET)
 
     def changelog(self, issue: Issue, limit: int) -> Json:
         """The expanded changelog: newest first unless shuffled, silently cut at `limit`."""

@@ -1,7 +1,7 @@
 """Reading the seed file: what a site holds when it starts. Times are ISO 8601 in UTC."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -30,6 +30,7 @@ _INTERPRETED = {"project", "status", "created", "updated", "parent", "statuscate
 class _Site(msgspec.Struct, rename="camel"):
     title: str = "Jira"
     time_zone: str = msgspec.field(default="UTC", name="time_zone")
+    deployment: Literal["Cloud", "Server"] = "Cloud"
 
 
 class _Auth(msgspec.Struct):
@@ -99,7 +100,12 @@ def parse(content: bytes) -> Store:
 
 def _store(seed: _Seed) -> Store:
     settings = SiteSettings(
-        seed.site.title, ZoneInfo(seed.site.time_zone), seed.account, seed.auth.email, seed.auth.token
+        seed.site.title,
+        ZoneInfo(seed.site.time_zone),
+        seed.account,
+        seed.auth.email,
+        seed.auth.token,
+        seed.site.deployment,
     )
     store = Store(settings, FieldTable(seed.fields), _catalogue(seed))
     for issue in sorted(seed.issues, key=lambda issue: int(issue.id)):

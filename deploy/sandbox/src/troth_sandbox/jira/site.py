@@ -39,6 +39,10 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
     """Whether board pages carry `total`; sprint pages never do."""
     shuffled_changelogs: bool = False
     """Expanded changelogs come in no order, as a tool author saw (the spec says newest first)."""
+    sprint_strings: bool = True
+    """Data Center's sprint field holds Java `toString` strings as older versions do; off: objects."""
+    webhook_path: str = "webhooks"
+    """Where admin webhooks are: `/rest/webhooks/1.0/webhook`, or under `jira-webhook` as on newer Data Centers."""
     administrator: bool = True
     """Whether the account may administer the site, so also its admin webhooks."""
     app: str = "none"
@@ -74,7 +78,7 @@ class Site:
         self.set_lag(0)
         self.base = "http://127.0.0.1"
         self.hooks = Registry()
-        self.outbox = Outbox()
+        self.outbox = Outbox(retries=not store.data_center)
         self.index = SearchIndex(store.visible)
         self.index.load(store.issues())
         self.next_history_id = store.latest_history_id() + 1
@@ -86,6 +90,7 @@ class Site:
     def renderer(self, api: str, base: str) -> Renderer:
         """The renderer for an API version and base address."""
         found = self._renderers.setdefault((api, base), Renderer(self.store, api, base))
+        found.sprint_strings = self.switches.sprint_strings
         found.shuffled = self.switches.shuffled_changelogs
         return found
 

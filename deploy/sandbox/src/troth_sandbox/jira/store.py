@@ -26,13 +26,17 @@ NO_ISSUE = "Issue does not exist or you do not have permission to see it."
 
 @dataclass(frozen=True)
 class SiteSettings:
-    """The site and the one account that reads it: title, site zone (answers), account (JQL zone), credentials."""
+    """The site and the one account that reads it: title, site zone (answers), account (JQL zone), credentials.
+
+    `deployment` is `Cloud` or `Server` (Data Center).
+    """
 
     title: str
     zone: ZoneInfo
     account: User
     email: str
     token: str
+    deployment: str = "Cloud"
 
 
 @dataclass
@@ -56,11 +60,17 @@ class Store:
         self.fields = fields
         self.catalogue = catalogue
         self.sprint_field = fields.sprint_field()
+        self.epic_link_field = fields.epic_link_field()
         self._issues: dict[int, Issue] = {}
         self._hidden: set[int] = set()
         self._id_by_key: dict[str, int] = {}
         self._children: defaultdict[int, set[int]] = defaultdict(set)
         self._revision = 0
+
+    @property
+    def data_center(self) -> bool:
+        """True when the site speaks the Data Center dialect."""
+        return self.settings.deployment == "Server"
 
     def issues(self) -> Iterable[Issue]:
         """All issues, whatever the state of their project."""
