@@ -44,11 +44,11 @@ class Stage:
         await self.clock.sleep(seconds)
         await self.sync.once(lambda: None)
 
-    def restart(self, *, rebuild: bool = False) -> None:
+    def restart(self, *, rebuild: bool = False, **environ: str) -> None:
         self.metrics = CrmMetrics(CollectorRegistry())
         log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger("test")
         ports = Ports(self.org, self.bus, self.clock, self.health, self.metrics, log)
-        self.sync = DealSync(ports, load_settings(CrmSettings, ENVIRONMENT), rebuild=rebuild)
+        self.sync = DealSync(ports, load_settings(CrmSettings, {**ENVIRONMENT, **environ}), rebuild=rebuild)
 
     def deals(self) -> dict[str, Deal]:
         """Live deals by opportunity id."""

@@ -52,7 +52,9 @@ class MemoryOrg:
     fault: Fault = lambda _call: None
     _deleted: list[tuple[str, str, datetime]] = field(default_factory=list)
     _open: dict[str, tuple[list[dict[str, Any]], int]] = field(default_factory=dict)
-    _log_begins: datetime = START - timedelta(days=15)
+    log_begins: datetime = START - timedelta(days=15)
+    transactions: list[tuple[datetime, list[tuple[str, str, dict[str, Any]]]]] = field(default_factory=list)
+    """Open transactions: stamp and writes that nobody else sees yet."""
 
     # what happens in the org
 
@@ -95,6 +97,16 @@ class MemoryOrg:
     def lose_locators(self) -> None:
         self._open.clear()
 
+    def begin(self, name: str, row_id: str | None = None, /, **fields: Any) -> None:
+        """A write whose stamp is now and which is visible only after ``commit_all``."""
+        self.transactions.append((self.now, [(name, row_id or "", fields)]))
+
+    def commit_all(self) -> None:
+        for at, writes in self.transactions:
+            for name, row_id, fields in writes:
+                self.put(name, row_id or None, at=at, **fields)
+        self.transactions.clear()
+
     # the port
 
     async def org_id(self) -> str:
@@ -120,16 +132,17 @@ class MemoryOrg:
         wanted = next((item for item in ALL if item.name == name), None)
         if wanted is None or name in self.hidden:
             raise SchemaChanged(f"{name} is not there")
-        names = [n for n in (*wanted.fields, *wanted.silent) if n not in self.hidden]
+        also = ("RecordTypeId",) if name == "Opportunity" else ()
+        names = [n for n in (*wanted.fields, *wanted.silent, *also) if n not in self.hidden]
         standard = tuple(Described(n, "string", custom=False, filterable=True, label=n) for n in names)
         return standard + (self.custom if name == "Opportunity" else ())
 
     async def deleted(self, name: str, start: datetime, end: datetime) -> Deletions:
         self._called(f"deleted {name}")
-        if start < self._log_begins:
+        if start < self.log_begins:
             raise ReplicationLogLost("INVALID_REPLICATION_DATE")
         ids = tuple(i for n, i, at in self._deleted if n == name and start <= at <= end)
-        return Deletions(ids, end)
+        return Deletions(ids, min([end, *(at for at, _ in self.transactions)]))
 
     def _called(self, call: str) -> None:
         self.calls.append(call)

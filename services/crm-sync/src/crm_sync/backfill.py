@@ -10,10 +10,10 @@ import structlog
 from crm_sync.changes import changed_rows, stamp_of
 from crm_sync.describe import ObjectSchema
 from crm_sync.paging import pages
-from crm_sync.poll import DELETABLE
+from crm_sync.poll import DELETABLE, OVERLAP
 from crm_sync.salesforce import Page
 from crm_sync.scope import Scope, batches
-from crm_sync.watermarks import BACKFILL, CHANGES, deletions_of, time_of
+from crm_sync.watermarks import BACKFILL, CHANGES, SWEEP, deletions_of, time_of
 from troth_chassis.clock import Clock
 from troth_contracts.sync import Watermark
 
@@ -62,10 +62,19 @@ class Backfill:
         self._version = scope.marks.next_version(page.server_time)
         self._total = page.total
         await scope.publish_references(self._version)
-        start = scope.marks.position(CHANGES) or time_of(self._version)
+        start = scope.marks.position(CHANGES) or await self._covered(time_of(self._version))
         marks = [scope.marks.moved(CHANGES, start), *self._deletions_from(start)]
         await scope.outbox.commit(marks, scope.outbox.status("backfilling", time_of(self._version)))
         self._log.info("backfill begins", deals=page.total)
+
+    async def _covered(self, at: datetime) -> datetime:
+        """Before which no open transaction can still show a row."""
+        covered = [at]
+        for name in DELETABLE:
+            if name in self._scope.schema.objects:
+                answer = await self._scope.reader.deleted(name, at - OVERLAP, at)
+                covered.append(answer.covered_until)
+        return min(covered)
 
     def _deletions_from(self, start: datetime) -> list[Watermark]:
         """Deals that were published before, as in a rebuild, may have been deleted unseen: look back far."""
@@ -102,6 +111,10 @@ class Backfill:
         at = time_of(self._version)
         position = scope.marks.position(CHANGES) or at
         done = scope.marks.moved(CHANGES, position, complete=True)
-        await scope.outbox.commit([done], scope.outbox.status("complete", at, fresh_at=position))
+        swept = scope.marks.moved(SWEEP, at, scope=scope.selection.fingerprint)
+        await scope.outbox.commit(
+            [done, swept], scope.outbox.status("complete", at, fresh_at=position, detail=scope.detail())
+        )
+        scope.left_out_known = True
         scope.metrics.progress.set(1.0)
         self._log.info("backfill complete", deals=self._done)

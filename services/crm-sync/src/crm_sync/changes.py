@@ -51,10 +51,15 @@ class Recent:
 
     def __init__(self) -> None:
         self._seen: dict[tuple[str, str], _Sighting] = {}
+        self._reach: datetime | None = None
+
+    def reach(self, start: datetime | None) -> None:
+        """Polls list rows from ``start`` on, which lies far back while a long transaction is open."""
+        self._reach = start
 
     def note(self, name: str, row_id: str, stamp: datetime | None, read_at: datetime) -> None:
         """The row with this stamp was read as part of its deal, in a read that began at ``read_at``."""
-        if stamp is not None and stamp > read_at - 2 * SETTLED:
+        if stamp is not None and stamp >= self._oldest(read_at - 2 * SETTLED):
             self._seen[name, row_id] = _Sighting(stamp, read_at)
 
     def is_news(self, name: str, row_id: str, stamp: datetime | None, now: datetime) -> bool:
@@ -67,8 +72,15 @@ class Recent:
 
     def prune(self, now: datetime) -> None:
         """Drops what no overlap can list any more."""
-        oldest = now - 3 * SETTLED
+        oldest = self._oldest(now - 3 * SETTLED)
         self._seen = {key: seen for key, seen in self._seen.items() if seen.stamp >= oldest}
+
+    def _oldest(self, usual: datetime) -> datetime:
+        return usual if self._reach is None else min(usual, self._reach)
+
+    def knows(self, name: str, row_id: str) -> bool:
+        """Whether the row was read lately, whatever its stamp."""
+        return (name, row_id) in self._seen
 
     def clear(self) -> None:
         """After a failed publish nothing counts as read."""

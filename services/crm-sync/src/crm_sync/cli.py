@@ -1,4 +1,4 @@
-"""The command line: ``crm-sync run`` and ``crm-sync check``."""
+"""The command line: ``crm-sync run``, ``check`` and ``sweep``."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from crm_sync.check import findings
 from crm_sync.metrics import CrmMetrics
 from crm_sync.rest import worker_threads
 from crm_sync.settings import CrmSettings
+from crm_sync.sweeping import swept
 from crm_sync.watermarks import SERVICE
 from troth_chassis.clock import SystemClock
-from troth_chassis.errors import EXIT_CONFIGURATION, ConfigurationError
+from troth_chassis.errors import EXIT_CONFIGURATION, ConfigurationError, TrothError
 from troth_chassis.service import run_service
 from troth_chassis.settings import load_settings
 
@@ -37,12 +38,34 @@ def run(
 @main.command()
 def check() -> None:
     """Try the login, every object and a query; one line each, with the fix."""
+    raise typer.Exit(0 if asyncio.run(_report(_settings())) else EXIT_CONFIGURATION)
+
+
+@main.command()
+def sweep(
+    repair: Annotated[
+        bool,
+        typer.Option("--repair", help="Confirm and repair too. Takes the org over from a running service."),
+    ] = False,
+) -> None:
+    """Compare every deal with what is published; exit code 1 when something differs."""
     try:
-        settings = load_settings(CrmSettings, os.environ)
+        counts = asyncio.run(swept(_settings(), repair=repair))
+    except TrothError as error:
+        typer.echo(f"FAILED  {error}")
+        raise typer.Exit(EXIT_CONFIGURATION) from error
+    for kind, count in sorted(counts.items()):
+        typer.echo(f"{kind:10} {count:>8,}")
+    different = sum(count for kind, count in counts.items() if kind not in {"deals", "left_out"})
+    raise typer.Exit(0 if different == 0 else 1)
+
+
+def _settings() -> CrmSettings:
+    try:
+        return load_settings(CrmSettings, os.environ)
     except ConfigurationError as error:
         typer.echo(f"FAILED  {error}")
         raise typer.Exit(EXIT_CONFIGURATION) from error
-    raise typer.Exit(0 if asyncio.run(_report(settings)) else EXIT_CONFIGURATION)
 
 
 async def _report(settings: CrmSettings) -> bool:

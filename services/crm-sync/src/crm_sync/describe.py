@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from crm_sync.errors import AccessRefused, SchemaChanged
 from crm_sync.salesforce import Described, SalesforceReader
@@ -137,9 +137,13 @@ class OrgSchema:
         return tuple(lines)
 
 
-async def read_schema(reader: SalesforceReader) -> OrgSchema:
-    """Describes every object; AccessRefused when there are no opportunities to be read."""
-    found = await asyncio.gather(*(_describe(reader, item) for item in ALL))
+async def read_schema(reader: SalesforceReader, also: tuple[str, ...] = ()) -> OrgSchema:
+    """Describes every object; AccessRefused when there are no opportunities to be read.
+
+    ``also`` names further fields of the opportunity that must be read.
+    """
+    deal = replace(OPPORTUNITY, fields=tuple(dict.fromkeys((*OPPORTUNITY.fields, *also))))
+    found = await asyncio.gather(*(_describe(reader, item) for item in (deal, *ALL[1:])))
     objects = {item.name: item for item in found if item is not None}
     return OrgSchema(objects, tuple(item.name for item in ALL if item.name not in objects))
 
@@ -156,10 +160,10 @@ def object_schema(wanted: Wanted, described: Sequence[Described]) -> ObjectSchem
     by_name = {item.name: item for item in described}
     chosen = [name for name in (*wanted.fields, *wanted.silent) if name in by_name]
     custom, left_out = _custom(described) if wanted.custom else ((), ())
-    account = [ACCOUNT_NAME] if wanted is OPPORTUNITY and "AccountId" in by_name else []
+    account = [ACCOUNT_NAME] if wanted.name == OPPORTUNITY.name and "AccountId" in by_name else []
     return ObjectSchema(
         name=wanted.name,
-        fields=(*chosen, *account, *custom),
+        fields=tuple(dict.fromkeys((*chosen, *account, *custom))),
         stamp=_stamp(wanted, by_name),
         custom=custom,
         missing=tuple(name for name in wanted.fields if name not in by_name),

@@ -40,6 +40,31 @@ class CrmMetrics:
             "Source server time up to which all is published",
             registry=registry,
         )
+        self.covered_lag = Gauge(
+            "crm_sync_covered_lag_seconds",
+            "How far latestDateCovered lies behind Salesforce's clock: open transactions may still show older rows",
+            registry=registry,
+        )
+        self.late_rows = Counter(
+            "crm_sync_late_rows",
+            "Rows that became visible longer after their stamp than the overlap",
+            ["object"],
+            registry=registry,
+        )
+        self.differences = Counter(
+            "crm_sync_sweep_differences", "Differences found by the sweep", ["kind"], registry=registry
+        )
+        self.swept_at = Gauge(
+            "crm_sync_swept_timestamp_seconds", "Server time of the last full comparison", registry=registry
+        )
+        self.invisible = Gauge(
+            "crm_sync_deals_invisible",
+            "Published deals that Salesforce neither shows nor reports as deleted",
+            registry=registry,
+        )
+        self.left_out = Gauge(
+            "crm_sync_deals_left_out", "Deals left out by the configuration", ["reason"], registry=registry
+        )
         self.poll_seconds = Histogram("crm_sync_poll_seconds", "Duration of a poll", registry=registry)
 
     def called(self, resource: str, status: str, limit_info: str | None) -> None:

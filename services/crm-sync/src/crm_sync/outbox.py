@@ -50,18 +50,22 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._pending)
 
-    def deal(self, records: DealRecords, version: int) -> None:
-        """The deal as it is now, or a dead letter with its original records when it cannot be read."""
+    def deal(self, records: DealRecords, version: int) -> bool:
+        """The deal as it is now, or a dead letter with its original records when it cannot be read.
+
+        Returns whether its content is news.
+        """
         key = f"{self.org.id}:{records.opportunity.get('Id')}"
         try:
             record = self._state(to_deal(records, self.org), version)
         except PoisonError as error:
             self._dead_letter("Opportunity", key, error.reason, rows_of(records))
-            return
+            return False
         self._letters.pop(key, None)
         if record is None:
             self._metrics.unchanged.inc()
         self._add(record)
+        return record is not None
 
     def _state(self, deal: Deal, version: int) -> OutRecord | None:
         record = self._publisher.state(OPPORTUNITIES, deal.key, deal, version)
@@ -70,13 +74,14 @@ class Outbox:
             raise PoisonError(f"the deal has {size:,} bytes, at most {LARGEST:,} can be sent")
         return record
 
-    def deal_gone(self, opportunity_id: str, version: int) -> None:
-        """A deletion; nothing when it is already known or the deal was never published."""
+    def deal_gone(self, opportunity_id: str, version: int) -> bool:
+        """A deletion; False when it is already known or the deal was never published."""
         key = f"{self.org.id}:{long_id(opportunity_id)}"
         record = self._publisher.tombstone(OPPORTUNITIES, key, version)
         if record is not None:
             self._metrics.tombstones.inc()
         self._add(record)
+        return record is not None
 
     def references(self, table: ReferenceTable, version: int) -> None:
         """A whole table: its rows as they are, and deletions of what is no longer in it."""
@@ -137,6 +142,7 @@ class Outbox:
         *,
         fresh_at: datetime | None = None,
         reason: str | None = None,
+        detail: str | None = None,
     ) -> SyncStatus:
         """What to tell of this org's sync; ``records`` counts the deals that are live."""
         return SyncStatus(
@@ -147,6 +153,7 @@ class Outbox:
             fresh_at=fresh_at,
             records=self.live_deals(),
             reason=reason,
+            detail=detail,
         )
 
     def live_deals(self) -> int:

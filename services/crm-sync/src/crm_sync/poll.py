@@ -11,6 +11,7 @@ import structlog
 from crm_sync.changes import changed_rows, deal_id, stamp_of
 from crm_sync.describe import CONTACT_ROLE, LINE_ITEM, OPPORTUNITY, TEAM_MEMBER, ObjectSchema
 from crm_sync.errors import ReplicationLogLost
+from crm_sync.fields import Record
 from crm_sync.paging import pages
 from crm_sync.scope import Scope, batches
 from crm_sync.watermarks import CHANGES, deletions_of, time_of
@@ -21,6 +22,7 @@ DELETABLE = (OPPORTUNITY.name, LINE_ITEM.name, CONTACT_ROLE.name, TEAM_MEMBER.na
 OVERLAP = timedelta(minutes=2)
 """The deletion log ignores seconds and wants a start more than a minute before the end.
 https://developer.salesforce.com/docs/atlas.en-us.api.meta/api/sforce_api_calls_getdeleted.htm"""
+LONGEST_LAG = timedelta(hours=1)
 Beat = Callable[[], None]
 
 
@@ -32,13 +34,25 @@ class Asked:
     references: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """What a poll has reached."""
+
+    at: datetime
+    """Server time up to which everything visible is published."""
+    covered: datetime
+    """Server time before which no open transaction can still show a row."""
+    log_lost: bool = False
+    """Deletions are unknown: only a sweep can tell."""
+
+
 @dataclass(slots=True)
 class _Found:
     ids: dict[str, None] = field(default_factory=dict)
     """Deals to be read again, in the order they were found."""
     gone: set[str] = field(default_factory=set)
     marks: list[Watermark] = field(default_factory=list)
-    reasons: list[str] = field(default_factory=list)
+    log_lost: bool = False
 
 
 class Poll:
@@ -50,8 +64,8 @@ class Poll:
         self._overlap = overlap
         self._version = 0
 
-    async def run(self, asked: Asked, beat: Beat) -> datetime:
-        """Publishes what changed; returns the server time up to which everything is published now."""
+    async def run(self, asked: Asked, beat: Beat) -> Polled:
+        """Publishes what changed; the watermark never passes what Salesforce says is covered."""
         found = await self._changes(beat)
         if asked.deletions:
             for name in DELETABLE:
@@ -69,6 +83,7 @@ class Poll:
         found = _Found()
         since = self._scope.marks.position(CHANGES)
         start = since - self._overlap if since else None
+        self._scope.recent.reach(start)
         for schema in (self._scope.schema.deal, *self._scope.schema.children):
             await self._list(schema, start, found)
             beat()
@@ -78,8 +93,17 @@ class Poll:
         async for page in pages(self._scope.reader, changed_rows(schema, start)):
             self._version = self._version or self._scope.marks.next_version(page.server_time)
             for row in page.records:
-                if self._scope.recent.is_news(schema.name, str(row["Id"]), stamp_of(schema, row), self._at):
-                    found.ids[deal_id(schema, row)] = None
+                self._judge(schema, row, found)
+
+    def _judge(self, schema: ObjectSchema, row: Record, found: _Found) -> None:
+        recent, row_id, stamp = self._scope.recent, str(row["Id"]), stamp_of(schema, row)
+        if not recent.is_news(schema.name, row_id, stamp, self._at):
+            return
+        found.ids[deal_id(schema, row)] = None
+        last = self._scope.last_poll
+        if last and stamp and stamp < last - self._overlap and not recent.knows(schema.name, row_id):
+            self._scope.metrics.late_rows.labels(schema.name).inc()
+            self._log.warning("a row became visible late", object=schema.name, stamp=stamp.isoformat())
 
     async def _deletions(self, name: str, found: _Found) -> None:
         """Hard deletions never show in a query, and team members go without a trace."""
@@ -90,9 +114,7 @@ class Poll:
         try:
             answer = await self._scope.reader.deleted(name, start, self._at)
         except ReplicationLogLost as error:
-            found.reasons.append(
-                f"deletions of {name} since {start:%Y-%m-%d %H:%M} are unknown: run --rebuild"
-            )
+            found.log_lost = True
             self._log.error("deletion log lost", object=name, since=start.isoformat(), reason=str(error))
             found.marks.append(self._scope.marks.moved(stream, self._at))
             return
@@ -110,15 +132,42 @@ class Poll:
             await self._scope.publish(batch, self._version, gone)
             beat()
 
-    async def _finish(self, found: _Found) -> datetime:
+    async def _finish(self, found: _Found) -> Polled:
         scope = self._scope
-        marks = [scope.marks.moved(CHANGES, self._at, complete=True), *found.marks]
+        done = Polled(self._at, self._covered(found), found.log_lost)
+        marks = [scope.marks.moved(CHANGES, done.covered, complete=True), *found.marks]
         status = scope.outbox.status(
-            "complete", self._at, fresh_at=self._at, reason="; ".join(found.reasons) or None
+            "complete", self._at, fresh_at=self._at, reason=behind(done), detail=scope.detail()
         )
         await scope.outbox.commit(marks, status)
-        scope.recent.prune(self._at)
-        scope.metrics.fresh_at.set(self._at.timestamp())
+        self._remember(done)
         if found.ids:
             self._log.info("polled", deals=len(found.ids))
-        return self._at
+        return done
+
+    def _covered(self, found: _Found) -> datetime:
+        """The least of what was covered for each object; a long transaction can hold it back for hours."""
+        told = {mark.stream: mark.position for mark in found.marks}
+        known = [self._at]
+        for name in DELETABLE:
+            stream, marks = deletions_of(name), self._scope.marks
+            if name in self._scope.schema.objects:
+                known.append(told.get(marks.stream(stream)) or marks.position(stream) or self._at)
+        return min(known)
+
+    def _remember(self, done: Polled) -> None:
+        scope = self._scope
+        scope.last_poll = done.at
+        scope.recent.prune(done.at)
+        scope.metrics.fresh_at.set(done.at.timestamp())
+        scope.metrics.covered_lag.set((done.at - done.covered).total_seconds())
+
+
+def behind(done: Polled) -> str | None:
+    """A sentence when Salesforce covers much less than its own time, which one long transaction can cause."""
+    lag = done.at - done.covered
+    if lag <= LONGEST_LAG:
+        return None
+    return (
+        f"Salesforce has covered changes only up to {done.covered:%Y-%m-%d %H:%M} UTC: a transaction is open"
+    )

@@ -16,6 +16,7 @@ from crm_sync.metrics import CrmMetrics
 from crm_sync.outbox import Outbox
 from crm_sync.reference import default_currency, read_references
 from crm_sync.salesforce import SalesforceReader
+from crm_sync.selection import LeftOut, Selection, resolved
 from crm_sync.watermarks import Watermarks, time_of
 from crm_sync.whole import read_deals, rows_of
 from troth_chassis.publisher import Publisher
@@ -24,6 +25,16 @@ from troth_contracts.topics import CRM_STATE, OPPORTUNITIES
 
 BATCH = 500
 """Deals read and published together."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of publishing some deals."""
+
+    changed: list[str] = field(default_factory=list)
+    """Deals with a new record in the outbox."""
+    unseen: list[str] = field(default_factory=list)
+    """Deals that are not shown and not known to be deleted."""
 
 
 @dataclass(slots=True)
@@ -37,25 +48,58 @@ class Scope:
     metrics: CrmMetrics
     recent: Recent = field(default_factory=Recent)
     parents: Parents = field(default_factory=Parents)
+    selection: Selection = field(default_factory=Selection)
+    left_out: LeftOut = field(default_factory=LeftOut)
+    left_out_known: bool = False
+    """Only a read of everything can tell what is left out."""
+    invisible: int = 0
+    last_poll: datetime | None = None
+    """Server time of the last poll of this process whose memory still holds."""
 
-    async def publish(self, ids: Sequence[str], version: int, gone: frozenset[str] = frozenset()) -> None:
+    async def publish(self, ids: Sequence[str], version: int, gone: frozenset[str] = frozenset()) -> Outcome:
         """Reads the deals whole and puts them into the outbox; ``gone`` are known to be deleted if not there."""
+        outcome = Outcome()
         found = await read_deals(self.reader, self.schema, ids)
         for deal_id in ids:
             records = found.get(deal_id)
-            if records is not None:
-                self._put(deal_id, records, version)
-            elif deal_id in gone:
-                self.outbox.deal_gone(deal_id, version)
-            else:
+            if records is None and deal_id not in gone:
                 self.metrics.unseen.inc()
+                outcome.unseen.append(deal_id)
+            elif self._put(deal_id, records, version):
+                outcome.changed.append(deal_id)
+        return outcome
 
-    def _put(self, deal_id: str, records: DealRecords, version: int) -> None:
-        if is_deleted(records.opportunity):
-            self.outbox.deal_gone(deal_id, version)
+    def _put(self, deal_id: str, records: DealRecords | None, version: int) -> bool:
+        """Whether that makes a new record."""
+        if records is None or is_deleted(records.opportunity):
+            self.left_out.note(deal_id, None)
+            changed = self.outbox.deal_gone(deal_id, version)
         else:
-            self.outbox.deal(records, version)
-        self._remember(deal_id, records, time_of(version))
+            reason = self.selection.reason(records.opportunity)
+            self.left_out.note(deal_id, reason)
+            put = self.outbox.deal(records, version) if reason is None else None
+            changed = self.outbox.deal_gone(deal_id, version) if put is None else put
+        if records is not None:
+            self._remember(deal_id, records, time_of(version))
+        return changed
+
+    def note_invisible(self, count: int) -> None:
+        """How many published deals the last sweep could neither see nor find deleted."""
+        self.invisible = count
+        self.metrics.invisible.set(count)
+
+    def detail(self) -> str | None:
+        """For people: what is left out or out of sight."""
+        for reason, count in self.left_out.counts().items():
+            self.metrics.left_out.labels(reason).set(count)
+        hidden = f"invisible, not deleted: {self.invisible:,}" if self.invisible else ""
+        return "; ".join(part for part in (str(self.left_out), hidden) if part) or None
+
+    def forget_reads(self) -> None:
+        """After a failed pass nothing counts as read."""
+        self.recent.clear()
+        self.outbox.drop()
+        self.last_poll = None
 
     def _remember(self, deal_id: str, records: DealRecords, read_at: datetime) -> None:
         for name, rows in rows_of(records).items():
@@ -76,21 +120,28 @@ def batches(ids: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 async def open_scope(
-    reader: SalesforceReader, bus: Bus, metrics: CrmMetrics, *, currency: str | None, rebuild: bool
+    reader: SalesforceReader,
+    bus: Bus,
+    metrics: CrmMetrics,
+    *,
+    currency: str | None,
+    rebuild: bool,
+    selection: Selection,
 ) -> Scope:
     """Logs in, describes, becomes the org's only writer and reads the positions back.
 
     StateLost when deals are published but the positions are gone and no ``rebuild`` was asked for.
     """
     org_id = await reader.org_id()
-    schema = await read_schema(reader)
+    wanted = await resolved(selection, reader)
+    schema = await read_schema(reader, also=wanted.fields)
     org = Org(org_id, await _default_currency(reader, schema, currency), schema.deal.custom)
     publisher = await bus.open(org_id)
     marks = Watermarks(org_id, [record async for record in bus.read(CRM_STATE)])
     _check_state(publisher, marks, org_id, rebuild=rebuild)
     if rebuild:
         marks.forget()
-    scope = Scope(reader, schema, marks, Outbox(publisher, marks, org, metrics), metrics)
+    scope = Scope(reader, schema, marks, Outbox(publisher, marks, org, metrics), metrics, selection=wanted)
     async for record in bus.read(OPPORTUNITIES):
         if isinstance(record.body, Deal):
             scope.parents.note_deal(record.body)

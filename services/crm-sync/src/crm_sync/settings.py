@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
+from crm_sync.selection import Selection
 from troth_chassis.settings import ChassisSettings
 
 
@@ -27,8 +29,38 @@ class CrmSettings(ChassisSettings):
     """How far each poll reads back; a Salesforce transaction may commit 600 s after its stamp."""
     crm_deletes_seconds: float = Field(default=300.0, gt=0)
     crm_reference_seconds: float = Field(default=300.0, gt=0)
+    crm_sweep_seconds: float = Field(default=21_600.0, gt=0)
+    """Between two full comparisons of what is published with what Salesforce shows."""
+    crm_record_types: str = ""
+    """Only deals of these record types (names or ids, with commas); empty for all."""
+    crm_excluded_record_types: str = ""
+    crm_test_accounts: str = ""
+    """Account ids whose deals are left out."""
+    crm_created_from: date | None = None
+    """Deals created before this day are left out."""
+    crm_unit_field: str | None = None
+    """Field of the opportunity that names its business unit; only those in ``crm_units`` are read."""
+    crm_units: str = ""
     crm_request_timeout_seconds: float = Field(default=30.0, gt=0)
     crm_max_threads: int = Field(default=4, ge=1, le=20)
+
+    @property
+    def selection(self) -> Selection:
+        """Which deals are wanted."""
+        return Selection(
+            record_types=_listed(self.crm_record_types),
+            excluded_record_types=_listed(self.crm_excluded_record_types),
+            test_accounts=_listed(self.crm_test_accounts),
+            created_from=self.crm_created_from,
+            unit_field=self.crm_unit_field,
+            units=_listed(self.crm_units),
+        )
+
+    @model_validator(mode="after")
+    def _unit_has_a_field(self) -> CrmSettings:
+        if bool(self.crm_units) != bool(self.crm_unit_field):
+            raise ValueError("TROTH_CRM_UNIT_FIELD and TROTH_CRM_UNITS are needed together")
+        return self
 
     @field_validator("crm_salesforce_url")
     @classmethod
@@ -50,3 +82,7 @@ class CrmSettings(ChassisSettings):
         if value is not None and not value.is_file():
             raise ValueError("is not a file")
         return value
+
+
+def _listed(text: str) -> frozenset[str]:
+    return frozenset(part.strip() for part in text.split(",") if part.strip())

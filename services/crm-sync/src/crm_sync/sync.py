@@ -18,10 +18,12 @@ from crm_sync.errors import (
     SchemaChanged,
 )
 from crm_sync.metrics import CrmMetrics
-from crm_sync.poll import Asked, Poll
+from crm_sync.poll import Asked, Poll, Polled, behind
 from crm_sync.salesforce import SalesforceReader
 from crm_sync.scope import Scope, open_scope
 from crm_sync.settings import CrmSettings
+from crm_sync.sweep import Sweep
+from crm_sync.watermarks import SWEEP
 from troth_chassis.clock import Clock
 from troth_chassis.errors import TrothError
 from troth_chassis.health import Health
@@ -54,6 +56,8 @@ class DealSync:
         self._overlap = timedelta(seconds=settings.crm_overlap_seconds)
         self._scope: Scope | None = None
         self._worked = False
+        self._late = False
+        self._log_lost = False
         self._timetable = _Timetable(settings.crm_deletes_seconds, settings.crm_reference_seconds)
         ports.health.check("backfill", ok=False, detail="not begun")
 
@@ -88,10 +92,34 @@ class DealSync:
             await self._backfill(scope, beat)
         asked = self._timetable.asked(self._ports.clock.monotonic())
         with self._ports.metrics.poll_seconds.time():
-            await Poll(scope, self._ports.log, self._overlap).run(asked, beat)
+            done = await Poll(scope, self._ports.log, self._overlap).run(asked, beat)
         self._timetable.done(asked, self._ports.clock.monotonic())
+        self._covered(done)
+        if self._sweep_due(scope, done):
+            await Sweep(scope, self._ports.bus, self._ports.log, self._overlap).run(beat)
+            self._log_lost = False
         self._ports.health.check("backfill", ok=True, detail=f"{scope.outbox.live_deals():,} deals")
         self._ports.health.check("budget", ok=True, detail="API calls are left")
+
+    def _covered(self, done: Polled) -> None:
+        late = behind(done)
+        self._ports.health.check(
+            "coverage", ok=late is None, detail=late or "no transaction is open for long"
+        )
+        if late and not self._late:
+            self._ports.log.warning("coverage lags", reason=late)
+        self._late = late is not None
+        self._log_lost = self._log_lost or done.log_lost
+
+    def _sweep_due(self, scope: Scope, done: Polled) -> bool:
+        """Regularly, when deletions were lost, and when other deals are wanted than at the last sweep."""
+        last = scope.marks.position(SWEEP)
+        wanted = scope.selection.fingerprint
+        if self._log_lost or last is None or scope.marks.asked_scope(SWEEP) != wanted:
+            return True
+        if wanted and not scope.left_out_known:
+            return True
+        return done.at - last >= timedelta(seconds=self._settings.crm_sweep_seconds)
 
     async def _backfill(self, scope: Scope, beat: Beat) -> None:
         backfill = Backfill(scope, self._ports.clock, self._ports.log, self._overlap)
@@ -112,6 +140,7 @@ class DealSync:
                 ports.metrics,
                 currency=self._settings.crm_default_currency,
                 rebuild=self._rebuild,
+                selection=self._settings.selection,
             )
             for problem in self._scope.schema.problems():
                 ports.log.warning("not readable", problem=problem)
@@ -122,8 +151,7 @@ class DealSync:
         if self._scope is None:
             return
         if isinstance(error, SalesforceTrouble) and not isinstance(error, SchemaChanged):
-            self._scope.recent.clear()
-            self._scope.outbox.drop()
+            self._scope.forget_reads()
         else:
             self._scope = None
 

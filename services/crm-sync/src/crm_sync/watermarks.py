@@ -14,6 +14,9 @@ CHANGES = "changes"
 BACKFILL = "backfill"
 """Stamp up to which the first full read has come."""
 
+SWEEP = "sweep"
+"""Server time of the last full comparison."""
+
 
 def deletions_of(name: str) -> str:
     """The stream of an object's deletions."""
@@ -45,20 +48,30 @@ class Watermarks:
     @property
     def backfill_complete(self) -> bool:
         """True once the first full read was published."""
-        mark = self._known.get(self._stream(CHANGES))
+        mark = self._known.get(self.stream(CHANGES))
         return mark is not None and mark.backfill_complete
 
     def position(self, stream: str) -> datetime | None:
         """Server time, UTC; None before the first read."""
-        mark = self._known.get(self._stream(stream))
+        mark = self._known.get(self.stream(stream))
         return mark.position if mark else None
 
-    def moved(self, stream: str, position: datetime, *, complete: bool = False) -> Watermark:
+    def asked_scope(self, stream: str) -> str | None:
+        """What the configuration asked for when the stream was read."""
+        mark = self._known.get(self.stream(stream))
+        return mark.scope if mark else None
+
+    def moved(
+        self, stream: str, position: datetime, *, complete: bool = False, scope: str | None = None
+    ) -> Watermark:
         """The watermark to publish; ``keep`` it once that is done. A position never moves back."""
         known = self.position(stream)
-        latest = position if known is None else max(known, position)
         return Watermark(
-            service=SERVICE, stream=self._stream(stream), position=latest, backfill_complete=complete
+            service=SERVICE,
+            stream=self.stream(stream),
+            position=position if known is None else max(known, position),
+            backfill_complete=complete,
+            scope=scope,
         )
 
     def keep(self, marks: Iterable[Watermark]) -> None:
@@ -75,7 +88,8 @@ class Watermarks:
         self._version = max(self._version + 1, wanted)
         return self._version
 
-    def _stream(self, name: str) -> str:
+    def stream(self, name: str) -> str:
+        """The name on the topic."""
         return f"{self._org_id}:{name}"
 
 
