@@ -8,7 +8,7 @@ from email.utils import format_datetime
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from troth_chassis.clock import AutoClock, ManualClock
@@ -114,6 +114,7 @@ class TestRetries:
             await desk.ask()
         assert "page" not in str(caught.value)
 
+    @settings(max_examples=20)
     @given(seed=st.integers(0, 1_000))
     async def test_waits_grow_and_stay_within_bounds(self, seed: int) -> None:
         desk = Desk(httpx.Response(500), seed=seed)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 from aiokafka import ConsumerRecord
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from troth_chassis import publisher as module
