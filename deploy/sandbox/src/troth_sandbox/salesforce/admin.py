@@ -9,6 +9,7 @@ from fastapi import Body, Depends, FastAPI, HTTPException
 from troth_sandbox.salesforce.clock import parse_moment, stamp
 from troth_sandbox.salesforce.controls.arguments import Document, Held, ObjectName, settled
 from troth_sandbox.salesforce.controls.limits import limit_controls
+from troth_sandbox.salesforce.controls.schema import schema_controls
 from troth_sandbox.salesforce.controls.sessions import session_controls
 from troth_sandbox.salesforce.controls.transactions import transaction_controls
 from troth_sandbox.salesforce.ids import long_id
@@ -34,7 +35,7 @@ def build_admin(site: Site) -> FastAPI:
         ("POST", "/admin/clock", set_clock),
     ):
         app.add_api_route(path, endpoint, methods=[method])
-    for controls in (transaction_controls, session_controls, limit_controls):
+    for controls in (transaction_controls, session_controls, limit_controls, schema_controls):
         app.include_router(controls())
     return app
 
@@ -77,9 +78,15 @@ async def clear_faults(site: Held) -> dict[str, int]:
     return {"faults": 0}
 
 
-async def truth(name: ObjectName, site: Held) -> list[Row]:
-    """Every row as it is, those in the recycle bin included."""
-    return list(site.org.table(name))
+async def truth(name: ObjectName, site: Held, *, visible: bool = False, user: str | None = None) -> list[Row]:
+    """Every row as it is, with the recycle bin; `visible` or a `user`: only rows and fields that user may see."""
+    if not visible and user is None:
+        return list(site.org.table(name))
+    view = site.access.view(long_id(user or site.org.user_id))
+    kind = view.schema.get(name)
+    if kind is None:
+        return []
+    return [{field: row[field] for field in kind.fields} for row in view.table(name)]
 
 
 async def deleted(name: ObjectName, site: Held) -> Mapping[str, str]:

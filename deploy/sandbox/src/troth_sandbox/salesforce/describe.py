@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from troth_sandbox.salesforce.org import Org
+from troth_sandbox.salesforce.access import Source
 from troth_sandbox.salesforce.schema import ID_TYPES, TEXT_TYPES, Choice, Field, ObjectType
 
 TRAITS = [
@@ -64,7 +64,7 @@ def summary(kind: ObjectType, prefix: str) -> dict[str, Any]:
     }
 
 
-def description(org: Org, kind: ObjectType, prefix: str) -> dict[str, Any]:
+def description(org: Source, kind: ObjectType, prefix: str) -> dict[str, Any]:
     """The whole describe of an object."""
     return summary(kind, prefix) | {
         "compactLayoutable": "layoutable" in kind.traits,
@@ -103,7 +103,7 @@ def _master_record_type(kind: ObjectType, prefix: str) -> dict[str, Any]:
     }
 
 
-def _children(org: Org, kind: ObjectType) -> list[dict[str, Any]]:
+def _children(org: Source, kind: ObjectType) -> list[dict[str, Any]]:
     return [
         {
             "cascadeDelete": field.cascade,
@@ -112,18 +112,26 @@ def _children(org: Org, kind: ObjectType) -> list[dict[str, Any]]:
             "field": field.name,
             "junctionIdListNames": [],
             "junctionReferenceTo": [],
-            "relationshipName": child.children or child.plural if field.cascade else None,
+            "relationshipName": _child_relationship(child, field),
             "restrictedDelete": False,
         }
         for child, field in org.schema.child_references(kind.name)
     ]
 
 
-def _field(org: Org, field: Field) -> dict[str, Any]:
+def _child_relationship(child: ObjectType, field: Field) -> str | None:
+    if field.cascade:
+        return child.children or child.plural
+    return child.children if field.custom and "custom" in child.traits else None
+
+
+def _field(org: Source, field: Field) -> dict[str, Any]:
     flags = field.flags
     return _CONSTANT | {
         "aggregatable": "S" in flags and field.type != "boolean",
         "byteLength": _bytes(field),
+        "calculated": bool(field.formula),
+        "calculatedFormula": field.formula or None,
         "compoundFieldName": "Fiscal" if field.name in {"FiscalQuarter", "FiscalYear"} else None,
         "createable": "C" in flags,
         "custom": field.custom,
@@ -159,7 +167,6 @@ _CONSTANT: dict[str, Any] = {
         [
             "aiPredictionField",
             "autoNumber",
-            "calculated",
             "cascadeDelete",
             "caseSensitive",
             "dependentPicklist",
@@ -181,7 +188,6 @@ _CONSTANT: dict[str, Any] = {
     ),
     **dict.fromkeys(
         [
-            "calculatedFormula",
             "controllerName",
             "defaultValueFormula",
             "filteredLookupInfo",
@@ -202,7 +208,7 @@ def _bytes(field: Field) -> int:
     return field.length
 
 
-def _choices(org: Org, field: Field) -> tuple[Choice, ...]:
+def _choices(org: Source, field: Field) -> tuple[Choice, ...]:
     """Stages are what the org defines now; other picklists are fixed."""
     if field.name != "StageName":
         return field.choices

@@ -1,7 +1,7 @@
 """Which objects and fields the org has, read from objects.yaml plus what a seed adds."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.resources import files
 from typing import Any
@@ -40,6 +40,8 @@ class Field:
     cascade: bool = False
     restricted: bool = False
     choices: tuple[Choice, ...] = ()
+    formula: str = ""
+    """Computed at read time from this; see formulas.py."""
 
     @property
     def custom(self) -> bool:
@@ -109,6 +111,10 @@ class Schema:
         """The object of that name, or None."""
         return self._types.get(name.lower())
 
+    def put(self, kind: ObjectType) -> None:
+        """Add or replace an object."""
+        self._types[kind.name.lower()] = kind
+
     def child_references(self, parent: str) -> list[tuple[ObjectType, Field]]:
         """Every (child object, reference field) that points to `parent`."""
         return [
@@ -124,26 +130,80 @@ def standard() -> Mapping[str, Any]:
     return dict(yaml.safe_load(files(__package__).joinpath("objects.yaml").read_text("utf-8")))
 
 
-def build_schema(custom_fields: Mapping[str, Iterable[Field]], *, multi_currency: bool) -> Schema:
-    """The standard objects plus custom fields per object. Raises SeedError for an unknown object."""
+def build_schema(
+    custom_fields: Mapping[str, Iterable[Field]],
+    custom_objects: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    multi_currency: bool,
+) -> Schema:
+    """The standard objects plus custom objects and fields. Raises SeedError for an unknown object."""
     document = standard()
-    unknown = sorted(set(custom_fields) - set(document["objects"]))
+    entries = document["objects"] | {
+        name: _custom_entry(name, place, each)
+        for place, (name, each) in enumerate((custom_objects or {}).items())
+    }
+    unknown = sorted(set(custom_fields) - set(entries))
     if unknown:
         raise SeedError(f"custom_fields names objects that this org does not have: {', '.join(unknown)}")
     return Schema(
         _object(name, entry, document, custom_fields.get(name, ()), multi_currency)
-        for name, entry in document["objects"].items()
+        for name, entry in entries.items()
         if multi_currency or not entry.get("multi_currency_only")
     )
 
 
-def custom_field(name: str, kind: str, label: str, target: str | None = None) -> Field:
-    """A field as an administrator adds it. Raises SeedError for a type or name that cannot be."""
+def _custom_entry(name: str, place: int, document: Mapping[str, Any]) -> dict[str, Any]:
+    """A custom object in the form of objects.yaml; its own fields are custom fields."""
+    if not name.endswith("__c"):
+        raise SeedError(f"custom object {name!r} needs a __c name")
+    plural = document.get("plural", document.get("label", name))
+    return {
+        "prefix": document.get("prefix", f"a{place:02d}"),
+        "label": document.get("label", name),
+        "plural": plural,
+        "children": document.get("children", f"{str(plural).replace(' ', '_').removesuffix('__c')}__r"),
+        "traits": [
+            "createable",
+            "custom",
+            "deletable",
+            "undeletable",
+            "updateable",
+            "replicateable",
+            "triggerable",
+        ],
+        "audit": list(standard()["audit"]),
+        "money": True,
+        "fields": {
+            "Id": "id, FSGD, Record ID",
+            "OwnerId": "reference User, FSGCUD, Owner ID",
+            "Name": "string 80, NFSGCUD, Name",
+        },
+    }
+
+
+def custom_field(
+    name: str, kind: str, label: str, target: str | None = None, formula: str = "", *, master: bool = False
+) -> Field:
+    """A field as an administrator adds it; `master` deletes the row with its target. Raises SeedError."""
     if kind not in TYPES or (kind == "reference") != (target is not None) or not name.endswith("__c"):
         raise SeedError(
             f"custom field {name!r} of type {kind!r} cannot be added; it needs a __c name and a known type"
         )
-    return _field(name, f"{kind} {target or _DEFAULT_SIZES.get(kind, '')}, NFSGCU, {label}", {})
+    flags = "NFSG" if formula else "FSGC" if master else "NFSGCU"
+    spec = f"{kind} {target or _DEFAULT_SIZES.get(kind, '')}{' cascade' if master else ''}"
+    return replace(_field(name, f"{spec}, {flags}, {label}", {}), formula=formula)
+
+
+def field_from(document: Mapping[str, Any]) -> Field:
+    """A custom field from its JSON. Raises SeedError, KeyError or TypeError."""
+    return custom_field(
+        document["name"],
+        document["type"],
+        document.get("label", document["name"]),
+        document.get("target"),
+        document.get("formula", ""),
+        master=bool(document.get("master_detail", False)),
+    )
 
 
 _DEFAULT_SIZES = {

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from troth_sandbox.errors import SeedError
-from troth_sandbox.salesforce.schema import Field, custom_field
+from troth_sandbox.salesforce.schema import Field, field_from
 
-RESERVED = frozenset({"org_id", "objects", "custom_fields", "auth", "multi_currency", "daily_api_limit"})
+RESERVED = frozenset(
+    {"org_id", "objects", "custom_fields", "custom_objects", "auth", "multi_currency", "daily_api_limit"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class Seed:
     app: ConnectedApp
     objects: Mapping[str, list[Mapping[str, Any]]] = field(default_factory=dict)
     custom_fields: Mapping[str, list[Field]] = field(default_factory=dict)
+    custom_objects: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     multi_currency: bool = True
     daily_api_limit: int = 100_000
 
@@ -56,7 +59,8 @@ def parse_seed(document: Mapping[str, Any]) -> Seed:
             org_id=document["org_id"],
             app=_app(document["auth"]),
             objects=document.get("objects", {}),
-            custom_fields=_custom_fields(document.get("custom_fields", {})),
+            custom_fields=_custom_fields(_all_custom_fields(document)),
+            custom_objects=document.get("custom_objects", {}),
             multi_currency=document.get("multi_currency", _speaks_of_currency(document.get("objects", {}))),
             daily_api_limit=document.get("daily_api_limit", 100_000),
         )
@@ -75,11 +79,14 @@ def _app(auth: Mapping[str, Any]) -> ConnectedApp:
     )
 
 
+def _all_custom_fields(document: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
+    """Fields of custom objects stand with the object; fields of standard ones under custom_fields."""
+    own = {name: each.get("fields", []) for name, each in document.get("custom_objects", {}).items()}
+    return own | dict(document.get("custom_fields", {}))
+
+
 def _custom_fields(document: Mapping[str, list[Mapping[str, Any]]]) -> Mapping[str, list[Field]]:
-    return {
-        name: [custom_field(line["name"], line["type"], line["label"], line.get("target")) for line in lines]
-        for name, lines in document.items()
-    }
+    return {name: [field_from(line) for line in lines] for name, lines in document.items()}
 
 
 def _speaks_of_currency(objects: Mapping[str, list[Mapping[str, Any]]]) -> bool:

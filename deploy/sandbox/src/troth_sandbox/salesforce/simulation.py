@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from troth_sandbox.salesforce.access import Access
 from troth_sandbox.salesforce.bulk import Jobs
 from troth_sandbox.salesforce.clock import SettableClock
 from troth_sandbox.salesforce.faults import Faults
@@ -47,6 +48,7 @@ class Site:
     transactions: Transactions
     logins: Logins
     jobs: Jobs
+    access: Access
     faults: Faults = field(default_factory=Faults)
     journal: list[Entry] = field(default_factory=list)
 
@@ -68,4 +70,5 @@ def open_site(seed: Seed, clock: SettableClock) -> Site:
         transactions=Transactions(org),
         logins=Logins(clock, seed.app),
         jobs=Jobs(clock),
+        access=Access(org),
     )

@@ -22,6 +22,9 @@ def normal_row(kind: ObjectType, fields: Mapping[str, Any]) -> dict[str, Scalar]
         if field is None:
             problems.append(f"{kind.name} has no field {name}")
             continue
+        if field.formula:
+            problems.append(f"{kind.name}.{field.name} is computed")
+            continue
         try:
             row[field.name] = normal(field, value)
         except (ValueError, TypeError, AttributeError):

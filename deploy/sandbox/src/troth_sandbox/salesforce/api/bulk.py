@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from troth_sandbox.salesforce.api.calls import Called, Prefix, Simulated, Token, answer, both
+from troth_sandbox.salesforce.api.calls import Called, Prefix, Seen, Simulated, Token, answer, both
 from troth_sandbox.salesforce.bulk import DELIMITERS, LINE_ENDINGS, Job, locator, position
 from troth_sandbox.salesforce.csv_page import csv_page
 from troth_sandbox.salesforce.errors import api_error
@@ -31,7 +31,7 @@ def bulk_routes() -> APIRouter:
     return router
 
 
-async def create(request: Request, site: Simulated, prefix: Prefix, called: Called) -> Response:
+async def create(request: Request, site: Simulated, source: Seen, prefix: Prefix, called: Called) -> Response:
     """A new job; what it reads is as of now."""
     options = await _document(request)
     if options.get("operation") not in OPERATIONS or options.get("contentType", "CSV") != "CSV":
@@ -42,7 +42,7 @@ async def create(request: Request, site: Simulated, prefix: Prefix, called: Call
     if query.aggregates or query.group or query.count_only or query.offset:
         raise api_error("not_in_bulk")
     include_deleted = options["operation"] == "queryAll"
-    result = run(site.org, query, include_deleted=include_deleted, prefix=prefix)
+    result = run(source, query, include_deleted=include_deleted, prefix=prefix)
     version = prefix.rpartition("/v")[2]
     return answer(site.jobs.create(version, called.user_id, options, result).created_json())
 

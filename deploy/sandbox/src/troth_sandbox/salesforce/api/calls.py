@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response
 
+from troth_sandbox.salesforce.access import Source
 from troth_sandbox.salesforce.errors import api_error
 from troth_sandbox.salesforce.schema import ObjectType
 from troth_sandbox.salesforce.simulation import Site
@@ -63,8 +64,16 @@ def session(caller: Annotated[Caller, Depends(caller)]) -> str:
 
 Simulated = Annotated[Site, Depends(simulated)]
 Prefix = Annotated[str, Depends(version_prefix)]
+
+
+def seen(site: Annotated[Site, Depends(simulated)], caller: Annotated[Caller, Depends(caller)]) -> Source:
+    """The org as the caller may see it."""
+    return site.access.view(caller.user_id)
+
+
 Called = Annotated[Caller, Depends(caller)]
 Token = Annotated[str, Depends(session)]
+Seen = Annotated[Source, Depends(seen)]
 
 
 def answer(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -73,9 +82,9 @@ def answer(content: Any, status: int = 200, headers: dict[str, str] | None = Non
     return Response(body, status, headers, media_type="application/json;charset=UTF-8")
 
 
-def object_type(site: Site, name: str) -> ObjectType:
-    """The object a path names. Raises ApiError NOT_FOUND."""
-    kind = site.org.schema.get(name)
+def object_type(source: Source, name: str) -> ObjectType:
+    """The object a path names, if the caller may see it. Raises ApiError NOT_FOUND."""
+    kind = source.schema.get(name)
     if kind is None:
         raise api_error("not_found")
     return kind

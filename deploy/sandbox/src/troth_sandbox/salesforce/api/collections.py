@@ -5,11 +5,11 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from troth_sandbox.salesforce.api.calls import Prefix, Simulated, Token, answer, both, object_type
+from troth_sandbox.salesforce.access import Source
+from troth_sandbox.salesforce.api.calls import Prefix, Seen, answer, both, object_type
 from troth_sandbox.salesforce.errors import api_error
 from troth_sandbox.salesforce.ids import long_id
 from troth_sandbox.salesforce.schema import ObjectType
-from troth_sandbox.salesforce.simulation import Site
 
 MAX_BY_BODY = 2_000
 MAX_BY_URL = 800
@@ -25,22 +25,22 @@ def collection_routes() -> APIRouter:
     return router
 
 
-async def by_url(name: str, request: Request, site: Simulated, prefix: Prefix, _token: Token) -> Response:
+async def by_url(name: str, request: Request, source: Seen, prefix: Prefix) -> Response:
     """Records by `ids` and `fields`, both lists with commas."""
-    kind = object_type(site, name)
+    kind = object_type(source, name)
     ids, fields = (request.query_params.get(each, "") for each in ("ids", "fields"))
-    return answer(_found(site, kind, prefix, _words(ids), _words(fields), MAX_BY_URL))
+    return answer(_found(source, kind, prefix, _words(ids), _words(fields), MAX_BY_URL))
 
 
-async def by_body(name: str, request: Request, site: Simulated, prefix: Prefix, _token: Token) -> Response:
+async def by_body(name: str, request: Request, source: Seen, prefix: Prefix) -> Response:
     """Records by `ids` and `fields` of the body."""
-    kind = object_type(site, name)
+    kind = object_type(source, name)
     try:
         document: dict[str, Any] = json.loads(await request.body())
         ids, fields = list(map(str, document["ids"])), list(map(str, document["fields"]))
     except (ValueError, KeyError, TypeError) as error:
         raise api_error("bad_json", reason=f"the body needs ids and fields: {error}") from error
-    return answer(_found(site, kind, prefix, ids, fields, MAX_BY_BODY))
+    return answer(_found(source, kind, prefix, ids, fields, MAX_BY_BODY))
 
 
 def _words(text: str) -> list[str]:
@@ -48,21 +48,21 @@ def _words(text: str) -> list[str]:
 
 
 def _found(
-    site: Site, kind: ObjectType, prefix: str, ids: list[str], names: list[str], limit: int
+    source: Source, kind: ObjectType, prefix: str, ids: list[str], names: list[str], limit: int
 ) -> list[dict[str, Any] | None]:
     if not ids or not names:
         raise api_error("missing_argument", name="fields" if ids else "ids")
     if len(ids) > limit:
         raise api_error("too_many_records", limit=limit)
     columns = dict.fromkeys([column(kind, name) for name in names])
-    return [_record(site, kind, prefix, long_id(row_id), list(columns)) for row_id in ids]
+    return [_record(source, kind, prefix, long_id(row_id), list(columns)) for row_id in ids]
 
 
 def _record(
-    site: Site, kind: ObjectType, prefix: str, row_id: str, columns: list[str]
+    source: Source, kind: ObjectType, prefix: str, row_id: str, columns: list[str]
 ) -> dict[str, Any] | None:
     """A deleted record is null like a missing one (U)."""
-    row = site.org.table(kind.name).get(row_id)
+    row = source.table(kind.name).get(row_id)
     if row is None or row.get("IsDeleted"):
         return None
     url = f"{prefix}/sobjects/{kind.name}/{row_id}"

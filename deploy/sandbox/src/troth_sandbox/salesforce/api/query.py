@@ -5,7 +5,8 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from troth_sandbox.salesforce.api.calls import Prefix, Simulated, Token, answer, both
+from troth_sandbox.salesforce.access import Source
+from troth_sandbox.salesforce.api.calls import Prefix, Seen, Simulated, Token, answer, both
 from troth_sandbox.salesforce.errors import api_error
 from troth_sandbox.salesforce.sessions import Cursor
 from troth_sandbox.salesforce.simulation import Site
@@ -28,32 +29,34 @@ def query_routes() -> APIRouter:
     return router
 
 
-async def query(request: Request, site: Simulated, prefix: Prefix, token: Token) -> Response:
+async def query(request: Request, site: Simulated, source: Seen, prefix: Prefix, token: Token) -> Response:
     """Rows that are not deleted."""
-    return answer(_first_page(request, site, prefix, token, include_deleted=False))
+    return answer(_first_page(request, site, source, prefix, token, include_deleted=False))
 
 
-async def query_all(request: Request, site: Simulated, prefix: Prefix, token: Token) -> Response:
+async def query_all(
+    request: Request, site: Simulated, source: Seen, prefix: Prefix, token: Token
+) -> Response:
     """Rows including those in the recycle bin."""
-    return answer(_first_page(request, site, prefix, token, include_deleted=True))
+    return answer(_first_page(request, site, source, prefix, token, include_deleted=True))
 
 
-async def more(locator: str, site: Simulated, prefix: Prefix, token: Token) -> Response:
+async def more(locator: str, site: Simulated, source: Seen, prefix: Prefix, token: Token) -> Response:
     """The next page. Both spellings of the resource work for both kinds of query [qam]."""
     match = _LOCATOR.fullmatch(locator)
     cursor = site.cursors.find(match.group(1), token) if match else None
     if match is None or cursor is None:
         raise api_error("unknown_locator")
-    return answer(_page(site, cursor, match.group(1), int(match.group(2)), prefix))
+    return answer(_page(source, cursor, match.group(1), int(match.group(2)), prefix))
 
 
 def _first_page(
-    request: Request, site: Site, prefix: str, token: str, *, include_deleted: bool
+    request: Request, site: Site, source: Source, prefix: str, token: str, *, include_deleted: bool
 ) -> dict[str, Any]:
     text = request.query_params.get("q", "")
     if not text.strip():
         raise api_error("no_query")
-    result = run(site.org, parse(text), include_deleted=include_deleted, prefix=prefix)
+    result = run(source, parse(text), include_deleted=include_deleted, prefix=prefix)
     if not result.ids:
         return {"totalSize": result.total, "done": True, "records": list(result.records)}
     size = _batch_size(request.headers.get("sforce-query-options", ""))
@@ -61,12 +64,12 @@ def _first_page(
     cursor = site.cursors.find(locator, token)
     if cursor is None:
         raise api_error("unknown_locator")
-    return _page(site, cursor, locator, 0, prefix)
+    return _page(source, cursor, locator, 0, prefix)
 
 
-def _page(site: Site, cursor: Cursor, locator: str, start: int, prefix: str) -> dict[str, Any]:
+def _page(source: Source, cursor: Cursor, locator: str, start: int, prefix: str) -> dict[str, Any]:
     """One page: the ids of query time with the values of now; rows that went away meanwhile are left out (U)."""
-    table = site.org.table(cursor.result.object)
+    table = source.table(cursor.result.object)
     end = start + cursor.batch_size
     rows = (table.get(row_id) for row_id in cursor.result.ids[start:end])
     records = [

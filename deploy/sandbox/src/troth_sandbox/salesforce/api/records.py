@@ -5,7 +5,7 @@ from email.utils import parsedate_to_datetime
 
 from fastapi import APIRouter, Request, Response
 
-from troth_sandbox.salesforce.api.calls import Prefix, Simulated, Token, answer, both, object_type
+from troth_sandbox.salesforce.api.calls import Prefix, Seen, answer, both, object_type
 from troth_sandbox.salesforce.clock import http_date
 from troth_sandbox.salesforce.describe import description, summary
 from troth_sandbox.salesforce.errors import api_error
@@ -27,34 +27,32 @@ def record_routes() -> APIRouter:
     return router
 
 
-async def global_describe(site: Simulated, prefix: Prefix, _token: Token) -> Response:
+async def global_describe(source: Seen, prefix: Prefix) -> Response:
     """All objects of the org."""
-    kinds = [summary(kind, prefix) for kind in site.org.schema]
+    kinds = [summary(kind, prefix) for kind in source.schema]
     return answer({"encoding": "UTF-8", "maxBatchSize": 200, "sobjects": kinds})
 
 
-async def object_info(name: str, site: Simulated, prefix: Prefix, _token: Token) -> Response:
+async def object_info(name: str, source: Seen, prefix: Prefix) -> Response:
     """One object in short; recent items are always empty here."""
-    return answer({"objectDescribe": summary(object_type(site, name), prefix), "recentItems": []})
+    return answer({"objectDescribe": summary(object_type(source, name), prefix), "recentItems": []})
 
 
-async def describe(name: str, request: Request, site: Simulated, prefix: Prefix, _token: Token) -> Response:
+async def describe(name: str, request: Request, source: Seen, prefix: Prefix) -> Response:
     """One object in full; 304 when nothing changed since `If-Modified-Since`."""
-    kind = object_type(site, name)
-    changed = site.org.schema_changed
+    kind = object_type(source, name)
+    changed = source.changed(kind.name)
     headers = {"Last-Modified": http_date(changed)}
     since = _moment(request.headers.get("if-modified-since", ""))
     if since is not None and changed.replace(microsecond=0) <= since:
         return Response(status_code=304, headers=headers)
-    return answer(description(site.org, kind, prefix), headers=headers)
+    return answer(description(source, kind, prefix), headers=headers)
 
 
-async def record(
-    name: str, row_id: str, request: Request, site: Simulated, prefix: Prefix, _token: Token
-) -> Response:
+async def record(name: str, row_id: str, request: Request, source: Seen, prefix: Prefix) -> Response:
     """One record, whole or the `fields` asked for; a deleted one is not there any more."""
-    kind = object_type(site, name)
-    row = site.org.table(kind.name).get(long_id(row_id))
+    kind = object_type(source, name)
+    row = source.table(kind.name).get(long_id(row_id))
     if row is None:
         raise api_error("not_found")
     if row.get("IsDeleted"):

@@ -4,7 +4,8 @@ from datetime import datetime, timedelta
 
 from fastapi import APIRouter, Request, Response
 
-from troth_sandbox.salesforce.api.calls import Prefix, Simulated, Token, answer, both, object_type
+from troth_sandbox.salesforce.access import Source
+from troth_sandbox.salesforce.api.calls import Prefix, Seen, Simulated, answer, both, object_type
 from troth_sandbox.salesforce.clock import minute, parse_moment, stamp
 from troth_sandbox.salesforce.errors import ApiError, api_error
 from troth_sandbox.salesforce.schema import ObjectType
@@ -25,22 +26,22 @@ def replication_routes() -> APIRouter:
     return router
 
 
-async def updated(name: str, request: Request, site: Simulated, _prefix: Prefix, _token: Token) -> Response:
+async def updated(name: str, request: Request, site: Simulated, source: Seen, _prefix: Prefix) -> Response:
     """Ids of rows created or changed in the window."""
-    kind = _replicateable(site, name)
+    kind = _replicateable(source, name)
     start, end = _window(request, site, UPDATED_DAYS)
-    rows = site.org.table(kind.name)
+    rows = source.table(kind.name)
     ids = [
         row["Id"] for row in rows if start <= str(row["SystemModstamp"]) < end and not row.get("IsDeleted")
     ]
     return answer({"ids": ids, "latestDateCovered": _covered(site, end)})
 
 
-async def deleted(name: str, request: Request, site: Simulated, _prefix: Prefix, _token: Token) -> Response:
+async def deleted(name: str, request: Request, site: Simulated, source: Seen, _prefix: Prefix) -> Response:
     """Ids of rows deleted in the window, hard deletes included; how far back the log goes."""
-    kind = _replicateable(site, name)
+    kind = _replicateable(source, name)
     start, end = _window(request, site, DELETED_DAYS)
-    log = site.org.deletions(kind.name)
+    log = source.deletions(kind.name)
     gone = [{"deletedDate": at, "id": row_id} for row_id, at in log.items() if start <= at < end]
     horizon = minute(site.clock.now() - DELETED_DAYS)
     covered = _covered(site, end)
@@ -55,8 +56,8 @@ def _covered(site: Site, end: str) -> str:
     return end if oldest is None else min(end, stamp(oldest))
 
 
-def _replicateable(site: Site, name: str) -> ObjectType:
-    kind = object_type(site, name)
+def _replicateable(source: Source, name: str) -> ObjectType:
+    kind = object_type(source, name)
     if "replicateable" not in kind.traits:
         raise api_error("not_replicateable", object=kind.name)
     return kind

@@ -4,12 +4,11 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from operator import itemgetter
 
+from troth_sandbox.salesforce.access import Rows, Source
 from troth_sandbox.salesforce.errors import ApiError, api_error
-from troth_sandbox.salesforce.org import Org
 from troth_sandbox.salesforce.schema import TEXT_TYPES, Field, ObjectType
 from troth_sandbox.salesforce.soql.tokens import place
 from troth_sandbox.salesforce.soql.tree import Name, Path
-from troth_sandbox.salesforce.table import Table
 from troth_sandbox.salesforce.values import Row, Scalar
 
 SECOND = len("2026-11-25T10:00:00")
@@ -44,7 +43,7 @@ class Column:
 class Binding:
     """Looks names up for one query over one object."""
 
-    def __init__(self, org: Org, text: str, source: Name) -> None:
+    def __init__(self, org: Source, text: str, source: Name) -> None:
         self.org = org
         self._text = text
         kind = org.schema.get(source.text)
@@ -84,7 +83,7 @@ class Binding:
         return lambda row: _walk(row, tables, field.name)
 
 
-def _walk(row: Row, tables: list[tuple[str, Table]], name: str) -> Scalar:
+def _walk(row: Row, tables: list[tuple[str, Rows]], name: str) -> Scalar:
     for reference, table in tables:
         parent = table.get(str(row[reference]))
         if parent is None:

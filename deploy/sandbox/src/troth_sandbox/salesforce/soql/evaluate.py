@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from troth_sandbox.salesforce.org import Org
+from troth_sandbox.salesforce.access import Source
 from troth_sandbox.salesforce.schema import Field, ObjectType
 from troth_sandbox.salesforce.soql.binding import Binding, Column
 from troth_sandbox.salesforce.soql.conditions import compile_condition, indexed_values
@@ -31,7 +31,7 @@ class Result:
     """What was selected, by its full spelling such as `Account.Name`."""
 
 
-def run(org: Org, query: Query, *, include_deleted: bool, prefix: str) -> Result:
+def run(org: Source, query: Query, *, include_deleted: bool, prefix: str) -> Result:
     """The answer to a query; `prefix` starts the records' URLs. Raises ApiError for what the org cannot answer."""
     binding = Binding(org, query.text, query.source)
     render = _renderer(binding, query, prefix)
@@ -109,11 +109,12 @@ def _renderer(binding: Binding, query: Query, prefix: str) -> Render:
     return lambda row: _record(binding.org, top, row, prefix)
 
 
-def _record(org: Org, shape: _Shape, row: Row, prefix: str) -> Record:
+def _record(org: Source, shape: _Shape, row: Row, prefix: str) -> Record:
     name = shape.kind.name
     record: Record = {"attributes": {"type": name, "url": f"{prefix}/sobjects/{name}/{row['Id']}"}}
     for each in shape.names:
-        record[each] = row[each]
+        # A field may have gone since the query that a page belongs to.
+        record[each] = row.get(each)
     for step, inner in shape.parents.items():
         parent = org.table(inner.kind.name).get(str(row[step.name]))
         record[str(step.relationship)] = None if parent is None else _record(org, inner, parent, prefix)
