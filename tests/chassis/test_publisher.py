@@ -156,6 +156,7 @@ class TestCommit:
         await publisher.commit([record for record in records if record is not None])
         assert [version_of(record) for record in writer.published] == [5, 6]
 
+    @settings(max_examples=50)
     @given(
         st.lists(st.lists(st.tuples(st.integers(1, 4), st.text("ab", max_size=1) | st.none())), max_size=6)
     )
