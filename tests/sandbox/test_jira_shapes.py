@@ -122,6 +122,27 @@ async def test_bulk_changelogs_fit_the_official_schema(
     assert problems(spec, "BulkChangelogResponseBean", answer.json()) == []
 
 
+async def test_dynamic_webhooks_fit_the_official_schema(
+    spec: Json, jira: httpx.AsyncClient, site: Site
+) -> None:
+    site.switches.app = "connect"
+    hooks = [
+        {"events": ["jira:issue_updated"], "jqlFilter": "project = APA"},
+        {"events": [], "jqlFilter": "x"},
+    ]
+    asked = {"url": "http://127.0.0.1:9/", "webhooks": hooks}
+    made = await jira.post("/rest/api/3/webhook", json=asked)
+    listed = await jira.get("/rest/api/3/webhook")
+    refreshed = await jira.put("/rest/api/3/webhook/refresh", json={"webhookIds": [1000]})
+    failed = await jira.get("/rest/api/3/webhook/failed")
+
+    assert problems(spec, "WebhookRegistrationDetails", asked) == []
+    assert problems(spec, "ContainerForRegisteredWebhooks", made.json()) == []
+    assert problems(spec, "PageBeanWebhook", listed.json()) == []
+    assert problems(spec, "WebhooksExpirationDate", refreshed.json()) == []
+    assert problems(spec, "FailedWebhooks", failed.json()) == []
+
+
 async def test_the_count_and_refusals_fit_the_official_schema(spec: Json, jira: httpx.AsyncClient) -> None:
     count = await jira.post("/rest/api/3/search/approximate-count", json={"jql": "project = APA"})
     refused = await jira.get("/rest/api/3/search/jql")

@@ -1,4 +1,34 @@
-"""The sandbox's own API: change the site as its people would, move time, plan faults, and look behind the curtain."""
+"""The sandbox's own API: change the site as its people would, move time, plan faults, and look behind the curtain.
+
+All routes are under `/admin`; edits are JSON, unknown keys and wrong shapes are 400 and change nothing.
+
+    POST   /issues                     {"actor", "fields"}: a new issue
+    POST   /issues/bulk                {"issues": [id or key], "actor", "fields", "search_lag_seconds"}: secondary flow
+    POST   /issues/{id or key}         {"actor", "fields"}: change; DELETE deletes for ever
+    POST   /issues/{id or key}/hide    {"hidden": true|false}: issue security, nothing is written
+    POST   /sprints[/{id}]             name, goal, state, startDate, endDate, move_open_to, ...; DELETE
+    POST   /boards[/{id}]              name, type, project_ids, columns, estimation_field_id, filter (JQL); DELETE
+    POST   /boards/{id}/forbid         {"status": 403|404|null, "listed"}
+    POST   /projects/{id or key}       {"state": "live"|"archived"|"deleted", "browsable"}; DELETE purges it
+    POST   /versions[/{id}]            name, projectId, released, archived, dates; DELETE ?mergeTo=id
+    POST   /webhooks                   an admin webhook as the vendor's body has it, with secret and filters
+    POST   /delivery-faults            {"drop", "duplicate", "delay", "delay_seconds", "shuffle_seconds",
+                                        "secondary_seconds", "seed"}; DELETE: honest again
+    GET    /deliveries                 every delivery: identifier, event, outcome (pending, delivered, dropped, refused,
+                                       failed), attempts with simulated time and status
+    POST   /deliveries/flush           send what is due and wait: {"sent": n}
+    POST   /limits                     {"burst": {...}, "quota": {...}, "per_user": {...}, "header", "beta", "seed"}
+    POST   /faults                     [{"match": {"path", "method", "nth", "times", "share", "seed"}, "act": {"status",
+                                       "body", "headers", "delay", "html", "truncate", "reset", "page"}}]; DELETE.
+                                       `page`: repeated_token, empty_page, expired_token, token_and_last, no_is_last,
+                                       max_results_ignored
+    POST   /search-lag                 {"seconds", "uniform", "seed"}
+    POST   /clock                      {"now"} or {"advance_seconds"}, "frozen"; GET
+    POST   /switches                   see `site.Switches`; GET
+    GET    /journal                    requests: at, method, path, status, fault, and for limits `limit` with
+                                       `allowed_at` (a 429) and `early_ms` (came before the time a 429 had named)
+    GET    /write-log                  every write: the oracle
+"""
 
 import re
 

@@ -115,8 +115,10 @@ class Site:
         before = self._lag_ms, self._uniform
         if seconds is not None:
             self._lag_ms, self._uniform = int(seconds * SECOND_MS), False
-        yield
-        self._lag_ms, self._uniform = before
+        try:
+            yield
+        finally:
+            self._lag_ms, self._uniform = before
 
     def announce(self, event: Event) -> None:
         """Tell the webhooks that want to hear it."""
