@@ -19,11 +19,21 @@ DEFAULT_TRIALS = 2000
 SPRINTS_REMEMBERED = 12
 SPRINTS_NEEDED = 3
 HALVING_SPRINTS = 5.0
+TRUST = 0.5
+"""The share of its effective count the past is trusted with: sprints in a row resemble each other."""
+UNSEEN_SPRINTS = 1.5
+"""How many unseen sprints stand beside the past of a team as irregular as they come; a steady team has none."""
+DRIFT = 0.10
+"""Standard deviation by which the log of a team's level wanders from one sprint to the next."""
 DEFAULT_CADENCE_DAYS = 14
 SPRINTS_AHEAD = 26
 """At least this many sprints are drawn, so that a date beyond them rests on a fair mean."""
 _YEAR = 364  # whole weeks, so that weekends do not bend the mean
 _ROUNDING = 1e-9
+_UNSEEN: Floats = -np.log1p(-np.arange(8) / 8)
+_UNSEEN /= _UNSEEN.mean()
+"""Sprints nobody has seen, as multiples of the level: nothing to 2.6 times, as an exponential spreads (the widest
+guess that keeps the mean)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +41,17 @@ class CapacityBasis:
     """The completed points, oldest first, a team's capacity is drawn from."""
 
     points: tuple[float, ...]
+    """The last twelve sprints."""
     cold: bool = False
     """Too few sprints of its own: other teams' sprints stand in, and nothing louder than info may follow."""
     halving: float = HALVING_SPRINTS
+    earlier: tuple[float, ...] = ()
+    """Up to twelve sprints before ``points``: little weight, but they show what the team has been through."""
+
+    @property
+    def history(self) -> tuple[float, ...]:
+        """Every sprint that carries weight."""
+        return (*self.earlier, *self.points)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -66,9 +84,10 @@ class TeamCapacity:
 
 
 def capacity_basis(own: Sequence[float], pooled: Sequence[float]) -> CapacityBasis:
-    """The team's last twelve sprints (``own``: oldest first), or for a team with fewer than three the pool."""
+    """The team's last sprints (``own``: oldest first), or for a team with fewer than three the pool."""
     if len(own) >= SPRINTS_NEEDED:
-        return CapacityBasis(tuple(own[-SPRINTS_REMEMBERED:]))
+        earlier = own[-2 * SPRINTS_REMEMBERED : -SPRINTS_REMEMBERED]
+        return CapacityBasis(tuple(own[-SPRINTS_REMEMBERED:]), earlier=tuple(earlier))
     return CapacityBasis((*own, *pooled), cold=True, halving=inf)
 
 
@@ -112,21 +131,21 @@ def capacity_draws(
 ) -> Floats:
     """Points per coming sprint, trials x sprints, by a recency-weighted Bayesian bootstrap of ``history``.
 
-    Each trial weighs the past anew (Dirichlet with half the effective count), then draws its sprints from it, so a
-    trial is a good or a bad stretch as a whole. More sprints leave the first ones unchanged. No history: zeros.
-    Rubin, The Bayesian Bootstrap, https://doi.org/10.1214/aos/1176345338
+    Each trial weighs the past, and a little of what was never seen, anew (Dirichlet), then draws its sprints from it,
+    so a trial is a good or a bad stretch as a whole; its level drifts, so the far is less sure than the near. The
+    mean stays the weighted mean of ``history``. More sprints leave the first ones unchanged. No history: zeros.
+    Rubin, The Bayesian Bootstrap, https://doi.org/10.1214/aos/1176345338; constants: ``make backtest``.
     """
     if not history:
         return np.zeros((n_trials, n_sprints))
-    weights = generator("capacity-weights", team_seed).dirichlet(
-        _alphas(len(history), halving), size=n_trials
-    )
+    sprints, alphas = _weighed(np.asarray(history, dtype=np.float64), halving)
+    weights = generator("capacity-weights", team_seed).dirichlet(alphas, size=n_trials)
     uniform = generator("capacity-sprints", team_seed).random((n_sprints, n_trials))
-    bounds = np.cumsum(weights, axis=1)[:, :-1]
     picked = np.zeros((n_sprints, n_trials), dtype=np.int64)
-    for bound in bounds.T:
+    for bound in np.cumsum(weights, axis=1)[:, :-1].T:
         picked += uniform > bound
-    return np.asarray(history, dtype=np.float64)[picked].T
+    drawn: Floats = sprints[picked] * _drift(team_seed, n_sprints, n_trials)
+    return drawn.T
 
 
 def sprint_grid(
@@ -222,11 +241,24 @@ class _Pace:
         return days
 
 
-def _alphas(count: int, halving: float) -> Floats:
-    weights: Floats = np.exp2(-np.arange(count, dtype=np.float64)[::-1] / halving)
-    total = float(weights.sum())
-    effective = total**2 / float((weights**2).sum())
-    return weights / total * (effective / 2)
+def _weighed(past: Floats, halving: float) -> tuple[Floats, Floats]:
+    """The sprints a trial may draw, seen and unseen, and the Dirichlet parameter of each."""
+    weights = np.exp2(-np.arange(len(past), dtype=np.float64)[::-1] / halving)
+    shares = weights / weights.sum()
+    effective = 1 / float((shares**2).sum())
+    level = float(shares @ past)
+    variance = float(shares @ (past - level) ** 2)
+    if variance <= _ROUNDING:
+        return past, shares * effective * TRUST
+    unseen = UNSEEN_SPRINTS * variance / max(variance, level**2)
+    doubt = np.full(len(_UNSEEN), unseen / len(_UNSEEN))
+    return np.concatenate([past, _UNSEEN * level]), np.concatenate([shares * effective * TRUST, doubt])
+
+
+def _drift(team_seed: str, n_sprints: int, n_trials: int) -> Floats:
+    """Sprints x trials: a random walk of the log level whose mean factor is 1 at every sprint."""
+    steps = generator("capacity-drift", team_seed).normal(-(DRIFT**2) / 2, DRIFT, (n_sprints, n_trials))
+    return np.exp(np.cumsum(steps, axis=0))
 
 
 def _working_share(today: date, is_working_day: IsWorkingDay) -> float:

@@ -131,7 +131,7 @@ def _capacity(
         terms.is_working_day,
         min(until, terms.today + HORIZON),
     )
-    draws = capacity_draws(key, basis.points, terms.trials, grid.sprints, basis.halving)
+    draws = capacity_draws(key, basis.history, terms.trials, grid.sprints, basis.halving)
     return TeamCapacity(draws, grid, basis.cold)
 
 
@@ -140,7 +140,7 @@ def _body(team: Team, basis: CapacityBasis, outlook: TeamOutlook) -> dict[str, A
     return {
         "team": team.name,
         "cold": outlook.cold,
-        "completed_points": list(basis.points),
+        "completed_points": list(basis.history),
         "dates": [
             {
                 "date": due.date.isoformat(),
