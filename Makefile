@@ -40,6 +40,9 @@ lint: $(STAMP) ## Lint, types, imports and generated files only
 	@$(BIN)/python -m troth_contracts.generate --check
 	@$(BIN)/python -m troth_contracts.compatibility
 
+backtest: $(STAMP) ## Hold the forecast against real sprints; fails outside its bands (DATA=folder: report on your own)
+	@$(BIN)/python -m risk_engine backtest "$(or $(DATA),$(PUBLIC_SPRINTS))" $(if $(DATA),,--check)
+
 bench: $(STAMP) ## Measure ingest rate and event-to-alert latency, as ratios to a baseline of the same run
 	@$(BIN)/python -m tests.bench
 
