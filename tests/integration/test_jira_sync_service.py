@@ -80,8 +80,11 @@ class Service:
         self.process = self._new(*more)
         self.process.start()
 
+    def http_url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self._port}{path}"
+
     def http(self, path: str) -> httpx.Response:
-        return httpx.get(f"http://127.0.0.1:{self._port}{path}", trust_env=False)
+        return httpx.get(self.http_url(path), trust_env=False)
 
     async def told(self, topic: Topic) -> list[InRecord]:
         """Every committed record of this site."""

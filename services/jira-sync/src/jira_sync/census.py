@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from jira_sync.absence import AbsenceClass, Absences, Roster, is_suspect, project_class
+from jira_sync.budget import Priority, asking_as
 from jira_sync.errors import ForbiddenError
 from jira_sync.intake import DIRECT_READS, IssueIntake
 from jira_sync.metrics import SyncMetrics
@@ -62,6 +63,10 @@ class Census:
 
     async def look_after(self, beat: Beat) -> None:
         """Takes a census when due; asks again for what was missing."""
+        with asking_as(Priority.CENSUS):
+            await self._look_after(beat)
+
+    async def _look_after(self, beat: Beat) -> None:
         now = self._view.server_now
         if self._taken_at is None or now - self._taken_at >= self._every:
             await self._take(now, beat)

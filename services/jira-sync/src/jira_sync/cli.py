@@ -1,16 +1,20 @@
-"""The command line: ``jira-sync run`` and ``jira-sync check``."""
+"""The command line: run the service, check the site, ask the running service for something, see how far it is."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sys
-from typing import Annotated
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
 
 from jira_sync.app import build, open_reader
+from jira_sync.asking import ask, status_lines
+from jira_sync.hints import HintKind
 from jira_sync.probe import Finding, probe
 from jira_sync.publication import SERVICE
 from jira_sync.settings import JiraSettings
@@ -22,6 +26,8 @@ from troth_chassis.settings import load_settings
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Streams Jira issues and sprints into Kafka."
 )
+T = TypeVar("T")
+_ISSUE = re.compile(r"[A-Za-z][A-Za-z0-9_]*-[1-9][0-9]*|[1-9][0-9]*")
 _console = Console(highlight=False, soft_wrap=True)
 
 
@@ -39,15 +45,58 @@ def run(
 @app.command()
 def check() -> None:
     """Asks every endpoint the service needs and names what is missing, board by board."""
-    try:
-        findings = asyncio.run(_check(load_settings(JiraSettings, os.environ)))
-    except TrothError as error:
-        print(f"{SERVICE}: {error}", file=sys.stderr)  # noqa: T201
-        raise typer.Exit(EXIT_CONFIGURATION) from None
+    findings = _settled(_check)
     for finding in findings:
         mark = "[green]ok     [/]" if finding.ok else "[red]missing[/]"
         _console.print(mark, finding.name, finding.detail, markup=True)
     raise typer.Exit(0 if all(finding.ok for finding in findings) else EXIT_CONFIGURATION)
+
+
+@app.command()
+def repair(issue: Annotated[str, typer.Argument(help="Issue key or id, such as APA-17.")]) -> None:
+    """Asks the service to read one issue again, past the search index."""
+    if not _ISSUE.fullmatch(issue):
+        _fail(f"{issue!r} is neither an issue key nor an id")
+    _ask("repair", issue.upper())
+
+
+@app.command()
+def census() -> None:
+    """Asks the service to compare the ids of every project with what is published, now."""
+    _ask("census")
+
+
+@app.command()
+def backfill() -> None:
+    """Asks the service to read everything again; what is published stays until it differs."""
+    _ask("backfill")
+
+
+@app.command()
+def status() -> None:
+    """Shows what the service last said of itself: how far it is, what is left out, what is set aside."""
+    for line in _settled(status_lines):
+        _console.print(line, markup=False)
+
+
+def _ask(kind: HintKind, issue: str = "") -> None:
+    _settled(lambda settings: ask(settings, kind, issue))
+    _console.print(
+        f"asked for {kind} {issue}".strip(), "- followed at once while the service runs", markup=False
+    )
+
+
+def _settled(act: Callable[[JiraSettings], Coroutine[Any, Any, T]]) -> T:
+    """Runs ``act`` with the settings; an error is one sentence and exit 78."""
+    try:
+        return asyncio.run(act(load_settings(JiraSettings, os.environ)))
+    except TrothError as error:
+        _fail(str(error))
+
+
+def _fail(sentence: str) -> NoReturn:
+    print(f"{SERVICE}: {sentence}", file=sys.stderr)  # noqa: T201
+    raise typer.Exit(EXIT_CONFIGURATION) from None
 
 
 async def _check(settings: JiraSettings) -> list[Finding]:

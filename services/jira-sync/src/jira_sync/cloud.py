@@ -34,6 +34,11 @@ class CloudReader:
         self._sessions = sessions
         self._http = http
 
+    @property
+    def http(self) -> HttpClient:
+        """For resources beside the port; the same budget."""
+        return self._http
+
     async def server_info(self) -> ServerInfo:
         """Server time from the header ``Date``; the body's ``serverTime`` only where a proxy removed it."""
         response = await self._get("/rest/api/2/serverInfo")

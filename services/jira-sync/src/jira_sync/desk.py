@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import structlog
 
+from jira_sync.budget import Priority, asking_as
 from jira_sync.census import Census
 from jira_sync.errors import ForbiddenError, MissingError
 from jira_sync.hints import Hint, Hints
@@ -45,7 +46,8 @@ class Desk:
         """Between two pages of a scan: announced issues first, sprints are told when the scan ends."""
         taken = self._hints.take("issue", "issue_deleted", "repair")
         if taken:
-            await self._issues(taken)
+            with asking_as(Priority.REPAIR):
+                await self._issues(taken)
             self._hints.settle(taken)
 
     async def attend(self) -> bool:
@@ -53,6 +55,10 @@ class Desk:
         taken = self._hints.take()
         if not taken:
             return False
+        with asking_as(Priority.REPAIR):
+            return await self._follow(taken)
+
+    async def _follow(self, taken: Mapping[Hint, int]) -> bool:
         info = await self._reader.server_info()
         self._view.begin(info.now)
         wants_scan = await self._issues(taken)

@@ -32,6 +32,9 @@ class SyncMetrics:
         self.absent = Gauge(
             "jira_sync_absent", "Issues missing at the last census, by class", ["class"], registry=registry
         )
+        self.throttled = Counter(
+            "jira_sync_throttled_seconds", "Time for which Jira said not to ask", registry=registry
+        )
         self.unannounced = Counter(
             "jira_sync_webhook_gap", "Issues a poll found changed that no webhook named", registry=registry
         )
@@ -76,3 +79,24 @@ class SyncMetrics:
         """Every class, also those that are empty."""
         for name in CLASSES:
             self.absent.labels(name).set(found.get(name, 0))
+
+
+class WebhookMetrics:
+    """What came in by itself, and what keeps it coming."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.received = Counter("jira_sync_webhooks", "Webhooks taken and stored", registry=registry)
+        self.rejected = Counter(
+            "jira_sync_webhooks_rejected", "Webhooks not stored, by reason", ["reason"], registry=registry
+        )
+        self.repeated = Counter(
+            "jira_sync_webhooks_repeated", "Webhooks delivered more than once", registry=registry
+        )
+        self.registered = Gauge(
+            "jira_sync_webhook_registered", "1 while our webhook is registered", registry=registry
+        )
+        self.expires = Gauge(
+            "jira_sync_webhook_expires_timestamp_seconds",
+            "When the registration expires; 0 for never",
+            registry=registry,
+        )

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from jira_sync.budget import Priority, asking_as
 from jira_sync.census import Census
 from jira_sync.desk import Desk
 from jira_sync.errors import (
@@ -154,10 +155,11 @@ class Poller:
         full = await self._refresh_frame()
         beat()
         reading = self._pass(info.now)
-        await self._read_issues(reading, beat)
-        self._view.dirty |= await self._view.planning.refresh_sprints(
-            self._reader, self._plan.site_id, full=full
-        )
+        with asking_as(Priority.POLL if reading.since else Priority.BACKFILL):
+            await self._read_issues(reading, beat)
+        with asking_as(Priority.SPRINTS):
+            sprints = await self._view.planning.refresh_sprints(self._reader, self._plan.site_id, full=full)
+        self._view.dirty |= sprints
         beat()
         await self._finish(info.now, reading, full=full)
         self._note_complete(self._clock.monotonic() - began)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from jira_sync.scope import Scope
 from troth_chassis.settings import ChassisSettings
+
+SHORTEST_SECRET = 16
 
 
 class JiraSettings(ChassisSettings):
@@ -45,6 +47,14 @@ class JiraSettings(ChassisSettings):
     jira_burst: int = Field(default=10, ge=1)
     jira_max_in_flight: int = Field(default=4, ge=1, le=32)
     jira_request_timeout_seconds: float = Field(default=30.0, gt=0)
+    jira_webhook_secret: SecretStr | None = None
+    """Signs the webhooks; without it none are received."""
+    jira_webhook_secret_before: SecretStr | None = None
+    """The former secret, accepted too while the new one is being rolled out."""
+    jira_webhook_path: str = Field(default="/webhooks/jira", pattern=r"^/[A-Za-z0-9/_-]+$")
+    jira_webhook_url: str = ""
+    """Where Jira reaches this service; when set, exactly one webhook is registered there."""
+    jira_webhook_name: str = "troth jira-sync"
     jira_rebuild: bool = False
     """Read everything again although the own state is lost; the command line's ``--rebuild``."""
 
@@ -89,6 +99,27 @@ class JiraSettings(ChassisSettings):
         if parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
             raise ValueError("the token may only travel over https")
         return value.rstrip("/")
+
+    @field_validator("jira_webhook_secret", "jira_webhook_secret_before")
+    @classmethod
+    def _strong(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < SHORTEST_SECRET:
+            raise ValueError(f"needs at least {SHORTEST_SECRET} characters")
+        return value
+
+    @model_validator(mode="after")
+    def _signed(self) -> Self:
+        if self.jira_webhook_url and self.jira_webhook_secret is None:
+            raise ValueError(
+                "TROTH_JIRA_WEBHOOK_URL needs TROTH_JIRA_WEBHOOK_SECRET: unsigned is not received"
+            )
+        return self
+
+    @property
+    def webhook_secrets(self) -> tuple[bytes, ...]:
+        """The secrets a signature may be made with, the present one first; none: no webhooks."""
+        given = (self.jira_webhook_secret, self.jira_webhook_secret_before)
+        return tuple(secret.get_secret_value().encode() for secret in given if secret is not None)
 
     @property
     def scope(self) -> Scope:

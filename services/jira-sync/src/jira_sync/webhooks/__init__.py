@@ -1,0 +1,1 @@
+"""Webhooks: received and stored at once, followed later; registered once, and looked after."""
