@@ -9,7 +9,7 @@ MEMBERS := contracts services/chassis services/crm-sync services/jira-sync servi
 LOCK := deploy/locks/development.txt
 PUBLIC_SPRINTS := $(or $(TROTH_FIXTURES),../shared/fixtures)/sprints-tse2017
 
-.PHONY: help setup demo test check backtest bench faults kafka generate lock clean
+.PHONY: help setup demo test check lint backtest bench faults kafka generate lock clean
 
 help: ## Explain every target in one line
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk 'BEGIN {FS = ":.*## "} {printf "  make %-10s %s\n", $$1, $$2}'
