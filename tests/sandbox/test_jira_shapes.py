@@ -12,7 +12,7 @@ import pytest
 from openapi_schema_validator import OAS30Validator
 
 from troth_sandbox.jira import sample
-from troth_sandbox.jira.app import api
+from troth_sandbox.jira.app import admin_api, api
 from troth_sandbox.jira.clock import SettableClock, parse_instant
 from troth_sandbox.jira.seed import parse
 from troth_sandbox.jira.site import Site
@@ -60,6 +60,8 @@ OPERATIONS = (
     ("/rest/api/3/project/APA", "Project"),
     ("/rest/api/3/project/APA/version?maxResults=1", "PageBeanVersion"),
     ("/rest/api/3/project/10000/versions", "[Version]"),
+    ("/rest/api/3/version/501", "Version"),
+    ("/rest/api/3/filter/10001", "Filter"),
     ("/rest/api/3/search/jql?jql=project=APA&maxResults=2", "SearchAndReconcileResults"),
     (
         "/rest/api/3/search/jql?jql=project=APA&fields=*all&expand=changelog,names,schema",
@@ -120,6 +122,18 @@ async def test_bulk_changelogs_fit_the_official_schema(
     answer = await jira.post("/rest/api/3/changelog/bulkfetch", json=body)
 
     assert problems(spec, "BulkChangelogResponseBean", answer.json()) == []
+
+
+async def test_remote_links_fit_the_official_schema(spec: Json, jira: httpx.AsyncClient, site: Site) -> None:
+    transport = httpx.ASGITransport(app=admin_api(site))
+    link = {"url": "https://crm.example.com/0061", "title": "Deal"}
+    async with httpx.AsyncClient(transport=transport, base_url="http://admin.test/admin") as admin:
+        await admin.post("/issues/APA-1/remote-links", json=link)
+    links = (await jira.get("/rest/api/3/issue/10001/remotelink")).json()
+
+    assert [one["object"] for one in links] == [link]
+    assert problems(spec, "RemoteIssueLink", links[0]) == []
+    assert (await jira.get("/rest/api/3/issue/10002/remotelink")).json() == []
 
 
 async def test_dynamic_webhooks_fit_the_official_schema(

@@ -30,7 +30,14 @@ OTHER_EVENTS = (
     *("jira:version_created", "jira:version_updated", "jira:version_released", "jira:version_unreleased"),
     *("jira:version_deleted", "jira:version_moved", "jira:version_merged"),
 )
-EVENTS = frozenset((*DYNAMIC_EVENTS, *OTHER_EVENTS))
+NEVER_SENT = (
+    *("issuelink_created", "issuelink_deleted", "worklog_created", "worklog_updated", "worklog_deleted"),
+    *("project_created", "project_updated", "project_deleted", "project_soft_deleted"),
+    *("project_restored_deleted", "project_archived", "project_restored_archived"),
+    *("user_created", "user_updated", "user_deleted", "attachment_created", "attachment_deleted"),
+)
+"""Events an administrator may register for and that this site never sends."""
+EVENTS = frozenset((*DYNAMIC_EVENTS, *OTHER_EVENTS, *NEVER_SENT))
 _DYNAMIC_FIELDS = {"issuekey", "project", "issuetype", "status", "assignee", "reporter", "issue.property"}
 _DYNAMIC_OPERATORS = {"=", "!=", "in", "not in"}
 

@@ -170,6 +170,25 @@ async def all_versions(here: Here, id_or_key: str) -> Response:
     return answer([here.render.version(version, here.now) for version in _versions(here, id_or_key)])
 
 
+@router.get("/version/{version_id}")
+async def one_version(here: Here, version_id: str) -> Response:
+    """One version of a project the account may see."""
+    found = here.site.store.catalogue.versions.get(version_id)
+    known = here.site.store.catalogue.projects.get(str(found.project_id)) if found else None
+    if found is None or known is None or not known.open:
+        raise NotFoundError(f"Could not find version for id '{version_id}'")
+    return answer(here.render.version(found, here.now))
+
+
+@router.get("/issue/{id_or_key}/remotelink")
+async def remote_links(here: Here, id_or_key: str) -> Response:
+    """Links of an issue to things outside Jira; making one moves neither `updated` nor the changelog (unverified)."""
+    found = here.site.store.issue(id_or_key)
+    rest = f"{here.render.rest}/issue/{found.key}/remotelink"
+    links = here.site.store.remote_links.get(found.id, [])
+    return answer([{"id": number, "self": f"{rest}/{number}"} | link for number, link in links])
+
+
 @router.get("/issue/{id_or_key}")
 async def issue(
     here: Here,

@@ -76,6 +76,7 @@ class Site:
         self.limiter = Limiter()
         self.journal: deque[Json] = deque(maxlen=_JOURNAL_LENGTH)
         self.set_lag(0)
+        self.last_link = 10_000
         self.base = "http://127.0.0.1"
         self.hooks = Registry()
         self.outbox = Outbox(retries=not store.data_center)

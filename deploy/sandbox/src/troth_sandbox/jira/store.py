@@ -14,6 +14,7 @@ from troth_sandbox.jira.records import (
     Board,
     Issue,
     IssueType,
+    Json,
     Project,
     Sprint,
     Status,
@@ -63,6 +64,7 @@ class Store:
         self.epic_link_field = fields.epic_link_field()
         self._issues: dict[int, Issue] = {}
         self._hidden: set[int] = set()
+        self.remote_links: dict[int, list[tuple[int, Json]]] = {}
         self._id_by_key: dict[str, int] = {}
         self._children: defaultdict[int, set[int]] = defaultdict(set)
         self._revision = 0
