@@ -23,6 +23,7 @@ All routes are under `/admin`; edits are JSON, unknown keys and wrong shapes are
                                        "body", "headers", "delay", "html", "truncate", "reset", "page"}}]; DELETE.
                                        `page`: repeated_token, empty_page, expired_token, token_and_last, no_is_last,
                                        max_results_ignored
+    POST   /tokens/revoke              the OAuth app loses its consent
     POST   /search-lag                 {"seconds", "uniform", "seed"}
     POST   /clock                      {"now"} or {"advance_seconds"}, "frozen"; GET
     POST   /switches                   see `site.Switches`; GET
@@ -165,6 +166,13 @@ async def edit_sprint(here: Here, sprint_id: int, request: Request) -> Response:
 async def delete_sprint(here: Here, sprint_id: int) -> Response:
     """Delete a sprint."""
     writes.delete_sprint(here.site, sprint_id, here.now)
+    return Response(status_code=204)
+
+
+@router.post("/tokens/revoke")
+async def revoke_tokens(here: Here) -> Response:
+    """Take the app's consent back: its tokens are worth nothing from now on."""
+    here.site.tokens.revoke()
     return Response(status_code=204)
 
 

@@ -15,6 +15,7 @@ from troth_sandbox.jira import (
     datacenter,
     filters,
     hook_routes,
+    oauth,
     platform,
     search,
 )
@@ -38,6 +39,7 @@ def api(site: Site) -> ASGIApp:
             app.include_router(part, prefix=f"/rest/api/{version}")
     for place in ("webhooks", "jira-webhook"):
         app.include_router(hook_routes.admin_hooks, prefix=f"/rest/{place}/1.0/webhook")
+    app.include_router(oauth.router)
     app.include_router(agile.router)
     app.include_router(agile_issues.router)
     return Edge(app, site)

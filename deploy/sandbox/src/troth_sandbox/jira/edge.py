@@ -44,6 +44,7 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope = self._inside(scope)
         target = scope["path"] + (f"?{scope['query_string'].decode()}" if scope["query_string"] else "")
         act = self._site.faults.strike(scope["method"], target)
         name = endpoint(scope["method"], scope["path"])
@@ -88,14 +89,30 @@ class Edge:
         told = self._site.limiter.headers(name, self._site.clock.now())
         return [(header.lower().encode(), value.encode()) for header, value in told.items()]
 
+    def _inside(self, scope: Scope) -> Scope:
+        """Behind the gateway address `/ex/jira/{cloudId}` stands the same site."""
+        gateway = f"/ex/jira/{self._site.store.settings.cloud_id}/"
+        if not scope["path"].startswith(gateway):
+            return scope
+        path = scope["path"][len(gateway) - 1 :]
+        return {**scope, "path": path, "raw_path": path.encode()}
+
     def _authenticated(self, scope: Scope) -> bool:
+        if scope["path"] == "/oauth/token":
+            return True
         header = dict(scope["headers"]).get(b"authorization", b"")
         scheme, _, credentials = header.partition(b" ")
         if scheme.lower() == b"bearer":
-            site = self._site
-            known = site.store.data_center or site.switches.app != "none"
-            return known and secrets.compare_digest(credentials.strip(), site.store.settings.token.encode())
+            return self._bears(credentials.strip())
         return scheme.lower() == b"basic" and secrets.compare_digest(credentials.strip(), self._expected)
+
+    def _bears(self, credentials: bytes) -> bool:
+        """Access tokens of the app; and the account's own token as Data Center's, or wherever an app is played."""
+        site = self._site
+        if site.tokens.lives(credentials.decode("latin-1"), site.clock.now()):
+            return True
+        known = site.store.data_center or site.switches.app != "none"
+        return known and secrets.compare_digest(credentials, site.store.settings.token.encode())
 
     def _headers(self) -> Headers:
         now = moment(self._site.clock.now())

@@ -22,7 +22,7 @@ from troth_sandbox.jira.records import (
     User,
     Version,
 )
-from troth_sandbox.jira.store import Catalogue, SiteSettings, Store
+from troth_sandbox.jira.store import AppCredentials, Catalogue, SiteSettings, Store
 
 _INTERPRETED = {"project", "status", "created", "updated", "parent", "statuscategorychangedate"}
 
@@ -31,11 +31,13 @@ class _Site(msgspec.Struct, rename="camel"):
     title: str = "Jira"
     time_zone: str = msgspec.field(default="UTC", name="time_zone")
     deployment: Literal["Cloud", "Server"] = "Cloud"
+    cloud_id: str = msgspec.field(default="sandbox-cloud", name="cloud_id")
 
 
 class _Auth(msgspec.Struct):
     email: str
     token: str
+    app: AppCredentials | None = None
 
 
 class _Sprint(msgspec.Struct, rename="camel"):
@@ -106,6 +108,8 @@ def _store(seed: _Seed) -> Store:
         seed.auth.email,
         seed.auth.token,
         seed.site.deployment,
+        seed.site.cloud_id,
+        seed.auth.app,
     )
     store = Store(settings, FieldTable(seed.fields), _catalogue(seed))
     for issue in sorted(seed.issues, key=lambda issue: int(issue.id)):

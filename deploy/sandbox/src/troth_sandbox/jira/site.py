@@ -20,6 +20,7 @@ from troth_sandbox.jira.outbox import Outbox
 from troth_sandbox.jira.records import Issue, Json
 from troth_sandbox.jira.render import Renderer
 from troth_sandbox.jira.store import Store
+from troth_sandbox.jira.tokens import Tokens
 
 _JOURNAL_LENGTH = 50_000
 
@@ -79,6 +80,8 @@ class Site:
         self.last_link = 10_000
         self.base = "http://127.0.0.1"
         self.hooks = Registry()
+        app = store.settings.app
+        self.tokens = Tokens(app.refresh_token if app else None)
         self.outbox = Outbox(retries=not store.data_center)
         self.index = SearchIndex(store.visible)
         self.index.load(store.issues())

@@ -26,6 +26,15 @@ NO_ISSUE = "Issue does not exist or you do not have permission to see it."
 
 
 @dataclass(frozen=True)
+class AppCredentials:
+    """What an OAuth 2.0 app of the site authorizes itself with; the refresh token is the first one."""
+
+    client_id: str
+    client_secret: str
+    refresh_token: str
+
+
+@dataclass(frozen=True)
 class SiteSettings:
     """The site and the one account that reads it: title, site zone (answers), account (JQL zone), credentials.
 
@@ -38,6 +47,8 @@ class SiteSettings:
     email: str
     token: str
     deployment: str = "Cloud"
+    cloud_id: str = "sandbox-cloud"
+    app: "AppCredentials | None" = None
 
 
 @dataclass
