@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.jira_sync.conftest import SITE, Stage
 from tests.jira_sync.fakes import NOW
-from tests.jira_sync.small_site import SPRINT_FIELD, sprint_item, status_item
+from tests.jira_sync.small_site import status_item
 
 from jira_sync.budget import Priority, PriorityBudget, asking_as
 from jira_sync.hints import Hint, Hints, hints_of
@@ -181,26 +181,6 @@ async def test_people_may_repair_by_key_and_ask_for_everything(stage: Stage) -> 
     await stage.later(60)
     await stage.scan(2)
     assert any("updated" not in query.partition(" ORDER")[0] for query in stage.site.queries)
-
-
-async def test_g3_subtasks_are_read_again_when_their_parent_moves(stage: Stage) -> None:
-    """https://github.com/mikebowler/jirametrics/issues/71: people only move the parent."""
-    child = stage.site.issue("10005")
-    child["fields"] |= {
-        "issuetype": {"id": "5", "name": "Sub-task", "subtask": True},
-        "parent": {"id": "10004", "key": "APA-4"},
-        SPRINT_FIELD: [2],
-    }
-    await stage.scan()
-    stage.site.change("10004", NOW, sprint_item("2", "3"), **{SPRINT_FIELD: [3]})
-    child["fields"][SPRINT_FIELD] = [3]
-    await stage.later(60)
-    await stage.scan(3)
-    found = issue(stage, "10005")
-    assert found is not None
-    assert found.sprint_ids == ("3",)
-    actors = [r for r in stage.kafka.told(ISSUE_EVENTS) if r.key == f"{SITE}:10005"]
-    assert not actors, "nothing is invented"
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
 from jira_sync.domain.sprint_events import life_events, scope_events, window_of
-from jira_sync.domain.sprint_facts import sprint_facts
+from jira_sync.domain.sprint_facts import Window, sprint_facts, stories_at_end
 from jira_sync.domain.structure import closed_at, rules_of
+from jira_sync.domain.timeline import Timeline
 from jira_sync.memory import PlanningMemory
+from jira_sync.parse import by_number
 from troth_contracts.jira import Board, Sprint, SprintEvent
 from troth_contracts.topics import ISSUE_EVENTS
 
@@ -47,10 +49,17 @@ def tell_sprint(
         provisional=not (_is_settled(sprint, settled_before) or _is_final(before, sprint)),
         commitment_by_report=facts.commitment_by_report if facts.readings_differ else None,
         readings_differ=facts.readings_differ,
+        subtask_ids=_followers(window, timelines, memory),
     )
     figured = _with_first_figures(figured, before)
     events = (*life_events(sprint, before), *scope_events(sprint, window, rules, timelines))
     return SprintTelling(figured, events, facts.readings_differ)
+
+
+def _followers(window: Window, timelines: Sequence[Timeline], memory: PlanningMemory) -> tuple[str, ...]:
+    """Sub-tasks go where their parents go, without any history of their own."""
+    stories = stories_at_end(window, timelines)
+    return by_number({child for story in stories for child in memory.subtasks_until(story, window.closed)})
 
 
 def _is_final(before: Sprint | None, sprint: Sprint) -> bool:

@@ -6,6 +6,7 @@ It holds planning fields only and no more than the published topics tell, so a r
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 
 from jira_sync.domain.timeline import Timeline, build_timeline
 from troth_contracts.jira import Issue, IssueEvent, Sprint
@@ -22,6 +23,7 @@ class PlanningMemory:
         self._former: dict[str, tuple[str, ...]] = {}
         self._projects: dict[str, str] = {}
         self._children: dict[str, set[str]] = {}
+        self._parents: dict[str, str] = {}
         self.published: dict[str, Sprint] = {}
         """Sprints by id as the topic has them; changed only after a commit."""
         self.project_keys: dict[str, str] = {}
@@ -38,8 +40,7 @@ class PlanningMemory:
         self._former[issue.id] = (*issue.former_keys, issue.issue_key)
         self.project_keys[issue.project_id] = issue.project_key
         self._projects[issue.id] = issue.project_id
-        if issue.is_subtask and issue.parent_id:
-            self._children.setdefault(issue.parent_id, set()).add(issue.id)
+        self._note_parent(issue)
         touched = timeline.sprints_ever()
         for sprint_id in touched:
             self._members.setdefault(sprint_id, set()).add(issue.id)
@@ -71,6 +72,23 @@ class PlanningMemory:
     def subtasks_of(self, issue_id: str) -> frozenset[str]:
         """Sub-tasks of the issue that are still known."""
         return frozenset(child for child in self._children.get(issue_id, ()) if child in self._timelines)
+
+    def subtasks_until(self, issue_id: str, moment: datetime | None) -> frozenset[str]:
+        """Its sub-tasks that existed at that moment (now, when it is None)."""
+        return frozenset(
+            child
+            for child in self.subtasks_of(issue_id)
+            if moment is None or (self._timelines[child].created_at or moment) <= moment
+        )
+
+    def _note_parent(self, issue: Issue) -> None:
+        """A sub-task has one parent; it may get another one, or become a story."""
+        before = self._parents.pop(issue.id, None)
+        if before is not None:
+            self._children[before].discard(issue.id)
+        if issue.is_subtask and issue.parent_id:
+            self._parents[issue.id] = issue.parent_id
+            self._children.setdefault(issue.parent_id, set()).add(issue.id)
 
     def sprints_now(self, issue_id: str) -> frozenset[str]:
         """Every sprint the issue is or was in, by its field; none when it is unknown."""

@@ -72,12 +72,21 @@ def sprint_facts(window: Window, rules: BoardRules, timelines: Iterable[Timeline
     )
 
 
+def stories_at_end(window: Window, timelines: Iterable[Timeline]) -> list[str]:
+    """Ids of the stories that are in the sprint at its close, or now."""
+    return [
+        timeline.issue_id
+        for timeline in timelines
+        if not timeline.is_subtask and _in_sprint(window, _end(window, timeline))
+    ]
+
+
 def share_of(window: Window, rules: BoardRules, timeline: Timeline) -> Share | None:
     """The issue's part; None when it was never in the sprint while it ran, or is a sub-task."""
     if timeline.is_subtask:
         return None
     start = timeline.standing_at(window.started)
-    end = timeline.now if window.closed is None else timeline.standing_at(window.closed)
+    end = _end(window, timeline)
     joined = _joined(window, timeline)
     in_start, in_end = _in_sprint(window, start), _in_sprint(window, end)
     if not (in_start or in_end or joined is not None):
@@ -139,6 +148,10 @@ def _done_elsewhere(window: Window, rules: BoardRules, timeline: Timeline, start
         return False
     steps = timeline.within(window.started, window.closed)
     return all((step.before.status in rules.done) == (step.after.status in rules.done) for step in steps)
+
+
+def _end(window: Window, timeline: Timeline) -> Standing | None:
+    return timeline.now if window.closed is None else timeline.standing_at(window.closed)
 
 
 def _in_sprint(window: Window, standing: Standing | None) -> bool:
