@@ -123,8 +123,7 @@ class LocalKafka:
     def _format(self, java: Java, libs: Path) -> None:
         arguments = (
             "format",
-            "--cluster-id",
-            self._cluster,
+            f"--cluster-id={self._cluster}",  # one word: a random id may begin with a dash
             "--config",
             str(self._layout.properties),
             "--ignore-formatted",
