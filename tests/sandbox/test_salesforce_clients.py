@@ -152,6 +152,14 @@ def test_updated_and_deleted_work(running: Running, salesforce: Client) -> None:
     assert deal_id(12) in gone
 
 
+def test_records_are_written(salesforce: Client) -> None:
+    new = {"Name": "Written", "StageName": "Prospecting", "CloseDate": "2026-12-01"}
+    row_id = salesforce.Opportunity.create(new)["id"]
+    assert salesforce.Opportunity.update(row_id, {"Amount": 1}) == 204
+    assert salesforce.Opportunity.get(row_id)["Amount"] == 1.0
+    assert salesforce.Opportunity.delete(row_id) == 204
+
+
 def test_an_expired_session_is_the_vendors_401(running: Running, salesforce: Client) -> None:
     assert running.admin.post("/admin/sessions/expire").json()["expired"] >= 1
     with pytest.raises(SalesforceExpiredSession) as caught:
@@ -180,6 +188,13 @@ def test_a_fault_can_make_a_request_slow(running: Running, salesforce: Client) -
     started = datetime.now(UTC)
     salesforce.limits()
     assert datetime.now(UTC) - started >= timedelta(seconds=0.2)
+
+
+def test_a_fault_can_leave_a_request_without_an_answer(running: Running, salesforce: Client) -> None:
+    running.admin.post("/admin/faults", json=[{"match": {"path": "/limits"}, "act": {"hang": True}}])
+    with pytest.raises(requests.exceptions.ReadTimeout):
+        salesforce.session.get(f"{running.url}/services/data/v{VERSION}/limits", timeout=0.5)
+    assert salesforce.limits()["DailyApiRequests"]["Max"] == 100_000
 
 
 def test_the_controls_write_delete_restore_and_tell_the_truth(running: Running) -> None:

@@ -8,6 +8,7 @@ from fastapi import Body, Depends, FastAPI, HTTPException
 
 from troth_sandbox.salesforce.clock import parse_moment, stamp
 from troth_sandbox.salesforce.controls.arguments import Document, Held, ObjectName, settled
+from troth_sandbox.salesforce.controls.life import life_controls
 from troth_sandbox.salesforce.controls.limits import limit_controls
 from troth_sandbox.salesforce.controls.schema import schema_controls
 from troth_sandbox.salesforce.controls.sessions import session_controls
@@ -15,6 +16,9 @@ from troth_sandbox.salesforce.controls.transactions import transaction_controls
 from troth_sandbox.salesforce.ids import long_id
 from troth_sandbox.salesforce.simulation import Site
 from troth_sandbox.salesforce.values import Row
+
+RECYCLE_BIN = timedelta(days=15)
+"""How long a deleted row can be brought back; looked at whenever the clock is set."""
 
 
 def build_admin(site: Site) -> FastAPI:
@@ -35,7 +39,7 @@ def build_admin(site: Site) -> FastAPI:
         ("POST", "/admin/clock", set_clock),
     ):
         app.add_api_route(path, endpoint, methods=[method])
-    for controls in (transaction_controls, session_controls, limit_controls, schema_controls):
+    for controls in (transaction_controls, session_controls, limit_controls, life_controls, schema_controls):
         app.include_router(controls())
     return app
 
@@ -118,6 +122,8 @@ async def set_clock(document: Document, site: Held) -> dict[str, str]:
         site.clock.advance(timedelta(seconds=float(document.get("advance_seconds", 0))))
     except (ValueError, TypeError, AttributeError) as error:
         raise HTTPException(422, f"the clock cannot be set: {error}") from error
+    for kind in site.org.schema:
+        site.org.empty_recycle_bin(kind.name, site.clock.now() - RECYCLE_BIN)
     return {"now": stamp(site.clock.now())}
 
 

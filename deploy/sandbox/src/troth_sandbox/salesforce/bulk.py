@@ -99,8 +99,7 @@ class Jobs:
     def create(self, version: str, user_id: str, options: dict[str, Any], result: Result) -> Job:
         """Keep a new job. Raises ApiError over the daily number or for unknown options."""
         now = self._clock.now()
-        self._created = [each for each in self._created if now - each < timedelta(hours=24)]
-        if len(self._created) >= JOBS_PER_DAY:
+        if self.today() >= JOBS_PER_DAY:
             raise api_error("too_many_jobs", limit=JOBS_PER_DAY)
         delimiter = str(options.get("columnDelimiter", "COMMA"))
         line_ending = str(options.get("lineEnding", "LF"))
@@ -122,6 +121,12 @@ class Jobs:
         )
         self._jobs[job.id] = job
         return job
+
+    def today(self) -> int:
+        """How many jobs were made in the last 24 hours."""
+        now = self._clock.now()
+        self._created = [each for each in self._created if now - each < timedelta(hours=24)]
+        return len(self._created)
 
     def find(self, job_id: str) -> Job:
         """The job of that id. Raises ApiError NOT_FOUND for none or one past its week."""

@@ -5,6 +5,7 @@ SalesforceError   any refusal; carries the status and the vendor's body
 └── OAuthError    OAuth envelope: an object {"error", "error_description"}
 """
 
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -39,6 +40,15 @@ def api_error(name: str, /, **values: object) -> ApiError:
     entry = _catalogue()["api"][name]
     body = [{"message": entry["message"].format(**values), "errorCode": entry["code"]}]
     return ApiError(entry["status"], body)
+
+
+def field_error(name: str, about: Sequence[str], /, **values: object) -> ApiError:
+    """The same for a refusal that lists the fields it is about."""
+    entry = _catalogue()["api"][name]
+    message = entry["message"].format(**values)
+    return ApiError(
+        entry["status"], [{"message": message, "errorCode": entry["code"], "fields": list(about)}]
+    )
 
 
 def oauth_error(name: str) -> OAuthError:

@@ -9,7 +9,7 @@ from urllib.parse import unquote_plus
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from troth_sandbox.salesforce.clock import http_date, stamp
-from troth_sandbox.salesforce.errors import html_page
+from troth_sandbox.salesforce.errors import ApiError, api_error, html_page
 from troth_sandbox.salesforce.faults import Act
 from troth_sandbox.salesforce.simulation import Entry, Site
 
@@ -37,13 +37,45 @@ class Gateway:
         if too_large := _too_large(scope):
             await _respond(exchange, too_large, [], b"")
             return
-        act = self._site.faults.act_on(f"{scope['path']}?{query}" if query else scope["path"])
+        if await self._moved(scope, exchange):
+            return
+        number = self._site.long_calls.enter()
+        if number is None:
+            await _refuse(exchange, api_error("concurrent_limit"))
+            return
+        try:
+            await self._exchange(scope, query, receive, exchange)
+        finally:
+            self._site.long_calls.leave(number)
+
+    async def _exchange(self, scope: Scope, query: str, receive: Receive, exchange: "_Exchange") -> None:
+        act = self._site.faults.act_on(
+            f"{scope['path']}?{query}" if query else scope["path"], scope["method"]
+        )
         if act is None:
             await self._app(scope, receive, exchange.send)
         else:
             await self._fail(act, scope, receive, exchange)
 
+    async def _moved(self, scope: Scope, exchange: "_Exchange") -> bool:
+        """Answer for the old host of an org that moved; logins work at any host, as My Domain does (U)."""
+        host = next((value.decode() for name, value in scope["headers"] if name == b"host"), "")
+        location = self._site.location
+        if not scope["path"].startswith("/services/data") or not location.gone(host):
+            return False
+        if location.old_host == 404:
+            await _refuse(exchange, api_error("not_found"))
+            return True
+        query = scope["query_string"].decode()
+        url = f"{scope['scheme']}://{location.here(host)}{scope['path']}" + (f"?{query}" if query else "")
+        await _refuse(exchange, api_error("moved", url=url), [(b"location", url.encode("ascii", "replace"))])
+        return True
+
     async def _fail(self, act: Act, scope: Scope, receive: Receive, exchange: "_Exchange") -> None:
+        if act.hang:
+            await _until_gone(receive)
+            exchange.cut()
+            return
         if act.delay:
             await asyncio.sleep(act.delay)
         if act.reset and not act.truncate:
@@ -113,6 +145,12 @@ class _Exchange:
             self._site.journal.append(entry)
 
 
+async def _until_gone(receive: Receive) -> None:
+    """Wait until the client gives up."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
 def _too_large(scope: Scope) -> int | None:
     """414 when the request line alone is too large, 431 when the headers make it so; the body is unknown (U)."""
     frame = len(scope["method"]) + len("  HTTP/1.1\r\n")
@@ -134,6 +172,11 @@ def _canned(act: Act) -> tuple[list[tuple[bytes, bytes]], bytes]:
 
 def _half(body: bytes) -> bytes:
     return body[: len(body) // 2]
+
+
+async def _refuse(exchange: _Exchange, error: ApiError, headers: Headers = ()) -> None:
+    kind = (b"content-type", b"application/json;charset=UTF-8")
+    await _respond(exchange, error.status, [kind, *headers], json.dumps(error.body).encode())
 
 
 async def _respond(exchange: _Exchange, status: int, headers: Headers, body: bytes) -> None:

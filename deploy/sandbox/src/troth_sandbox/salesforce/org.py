@@ -7,11 +7,12 @@ from typing import Any
 
 from troth_sandbox.errors import SeedError
 from troth_sandbox.salesforce.clock import SettableClock, stamp
+from troth_sandbox.salesforce.defaults import with_defaults
 from troth_sandbox.salesforce.derive import complete, merge
 from troth_sandbox.salesforce.formulas import compute
 from troth_sandbox.salesforce.history import changed_fields, history_row
 from troth_sandbox.salesforce.ids import IdSource, long_id
-from troth_sandbox.salesforce.schema import ObjectType, Schema, build_schema, standard
+from troth_sandbox.salesforce.schema import ObjectType, Schema, build_schema
 from troth_sandbox.salesforce.seed import Seed
 from troth_sandbox.salesforce.table import Table
 from troth_sandbox.salesforce.values import Row, Scalar, normal_row
@@ -37,6 +38,7 @@ class Org:
         self._given: defaultdict[str, dict[str, Row]] = defaultdict(dict)
         self._gone: defaultdict[str, dict[str, str]] = defaultdict(dict)
         self._stages: dict[str, Row] = {}
+        self._pruned: str | None = None
         for kind in schema:
             self._become(kind)
 
@@ -47,6 +49,34 @@ class Org:
     def deletions(self, name: str) -> Mapping[str, str]:
         """The deleted log of an object: id to the stamp of its deletion."""
         return self._gone[name]
+
+    @property
+    def pruned(self) -> str | None:
+        """The stamp before which the deleted log was pruned, if it was."""
+        return self._pruned
+
+    def prune_deletions(self, before: datetime) -> int:
+        """Forget deletions older than `before`; returns how many there were."""
+        horizon = stamp(before)
+        self._pruned = max(horizon, self._pruned or horizon)
+        old = [(log, row_id) for log in self._gone.values() for row_id, at in log.items() if at < horizon]
+        for log, row_id in old:
+            del log[row_id]
+        return len(old)
+
+    def empty_recycle_bin(self, name: str, before: datetime | None = None) -> int:
+        """Remove the soft-deleted rows of an object, those deleted before `before` if given; the log stays."""
+        table, horizon = self._tables[name], stamp(before) if before else None
+        logged = self._gone[name]
+        old = [row_id for row_id, at in logged.items() if horizon is not None and at < horizon]
+        purged = 0
+        for row_id in old if horizon else [str(row["Id"]) for row in table]:
+            row = table.get(row_id)
+            if row is not None and row.get("IsDeleted"):
+                # A parent takes its children along.
+                self._discard(name, row_id, stamp(self.clock.now()), hard=True)
+                purged += 1
+        return purged
 
     def changed(self, name: str) -> datetime:
         """When an object's description last changed; no two changes fall into one second of this."""
@@ -244,7 +274,7 @@ def open_org(seed: Seed, clock: SettableClock) -> Org:
     unknown = sorted(name for name in seed.objects if schema.get(name) is None)
     if unknown:
         raise SeedError(f"the seed has objects that this org does not have: {', '.join(unknown)}")
-    records = _with_defaults(seed)
+    records = with_defaults(seed)
     org.user_id = str(next((user["Id"] for user in records.get("User", []) if "Id" in user), org.user_id))
     try:
         # Stages first: everything else is read in their light.
@@ -253,22 +283,3 @@ def open_org(seed: Seed, clock: SettableClock) -> Org:
     except ValueError as error:
         raise SeedError(f"the seed has records that cannot be: {error}") from error
     return org
-
-
-def _with_defaults(seed: Seed) -> dict[str, list[Mapping[str, Any]]]:
-    records = dict(seed.objects)
-    records.setdefault("Organization", [{"Id": seed.org_id, "Name": "Sandbox org", "InstanceName": "SIM1"}])
-    names = ("DefaultProbability", "ForecastCategory", "IsClosed", "IsWon")
-    records.setdefault(
-        "OpportunityStage",
-        [
-            {
-                "MasterLabel": label,
-                "SortOrder": place,
-                "IsActive": True,
-                **dict(zip(names, rest, strict=True)),
-            }
-            for place, (label, *rest) in enumerate(standard()["stages"], start=1)
-        ],
-    )
-    return records

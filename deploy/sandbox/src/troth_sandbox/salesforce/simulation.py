@@ -7,12 +7,14 @@ from troth_sandbox.salesforce.access import Access
 from troth_sandbox.salesforce.bulk import Jobs
 from troth_sandbox.salesforce.clock import SettableClock
 from troth_sandbox.salesforce.faults import Faults
+from troth_sandbox.salesforce.location import Location
 from troth_sandbox.salesforce.logins import Logins
 from troth_sandbox.salesforce.org import Org, open_org
 from troth_sandbox.salesforce.seed import ConnectedApp, Seed
 from troth_sandbox.salesforce.sessions import Cursors, Sessions
+from troth_sandbox.salesforce.slow_queries import SlowQueries
 from troth_sandbox.salesforce.transactions import Transactions
-from troth_sandbox.salesforce.usage import Usage
+from troth_sandbox.salesforce.usage import LongCalls, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,9 @@ class Site:
     logins: Logins
     jobs: Jobs
     access: Access
+    long_calls: LongCalls
+    location: Location = field(default_factory=Location)
+    slow_queries: SlowQueries = field(default_factory=SlowQueries)
     faults: Faults = field(default_factory=Faults)
     journal: list[Entry] = field(default_factory=list)
 
@@ -71,4 +76,5 @@ def open_site(seed: Seed, clock: SettableClock) -> Site:
         logins=Logins(clock, seed.app),
         jobs=Jobs(clock),
         access=Access(org),
+        long_calls=LongCalls(clock),
     )

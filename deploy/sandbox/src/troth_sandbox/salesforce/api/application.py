@@ -12,6 +12,7 @@ from troth_sandbox.salesforce.api.oauth import oauth_routes
 from troth_sandbox.salesforce.api.query import query_routes
 from troth_sandbox.salesforce.api.records import record_routes
 from troth_sandbox.salesforce.api.replication import replication_routes
+from troth_sandbox.salesforce.api.writes import write_routes
 from troth_sandbox.salesforce.errors import SalesforceError, api_error
 from troth_sandbox.salesforce.simulation import Site
 
@@ -29,6 +30,7 @@ def build_api(site: Site) -> FastAPI:
         replication_routes,
         query_routes,
         record_routes,
+        write_routes,
     ):
         app.include_router(routes())
     app.add_exception_handler(SalesforceError, _refused)

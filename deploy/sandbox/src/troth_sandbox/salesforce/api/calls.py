@@ -91,8 +91,9 @@ def object_type(source: Source, name: str) -> ObjectType:
 
 
 def own_url(request: Request) -> str:
-    """Where this caller reached the org."""
-    return f"{request.url.scheme}://{request.headers.get('host', request.url.netloc)}"
+    """Where the org lives: where this caller reached it, unless it has moved."""
+    asked = request.headers.get("host", request.url.netloc)
+    return f"{request.url.scheme}://{simulated(request).location.here(asked)}"
 
 
 def both(path: str) -> tuple[str, str]:

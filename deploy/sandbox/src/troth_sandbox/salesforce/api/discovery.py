@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from troth_sandbox.salesforce.api.calls import VERSIONS, Prefix, Simulated, Token, answer, both
+from troth_sandbox.salesforce.bulk import JOBS_PER_DAY
 
 SEASONS = ("Winter", "Spring", "Summer")
 WINTER_26 = 65
@@ -36,7 +37,12 @@ async def resources(prefix: Prefix, _token: Token) -> Response:
 async def limits(site: Simulated, _prefix: Prefix, _token: Token) -> Response:
     """The daily allowance; this call counts too."""
     usage = site.usage
-    return answer({"DailyApiRequests": {"Max": usage.allowed, "Remaining": usage.allowed - usage.used}})
+    return answer(
+        {
+            "DailyApiRequests": {"Max": usage.allowed, "Remaining": max(0, usage.allowed - usage.used)},
+            "DailyBulkV2QueryJobs": {"Max": JOBS_PER_DAY, "Remaining": JOBS_PER_DAY - site.jobs.today()},
+        }
+    )
 
 
 def _version(number: int) -> dict[str, Any]:

@@ -41,13 +41,13 @@ async def deleted(name: str, request: Request, site: Simulated, source: Seen, _p
     """Ids of rows deleted in the window, hard deletes included; how far back the log goes."""
     kind = _replicateable(source, name)
     start, end = _window(request, site, DELETED_DAYS)
+    horizon = max(stamp(minute(site.clock.now() - DELETED_DAYS)), site.org.pruned or "")
+    if start < horizon:
+        raise _refuse(f"startDate before {horizon} is not available")
     log = source.deletions(kind.name)
     gone = [{"deletedDate": at, "id": row_id} for row_id, at in log.items() if start <= at < end]
-    horizon = minute(site.clock.now() - DELETED_DAYS)
     covered = _covered(site, end)
-    return answer(
-        {"deletedRecords": gone, "earliestDateAvailable": stamp(horizon), "latestDateCovered": covered}
-    )
+    return answer({"deletedRecords": gone, "earliestDateAvailable": horizon, "latestDateCovered": covered})
 
 
 def _covered(site: Site, end: str) -> str:

@@ -1,5 +1,6 @@
 """Controls for what the org allows and how long its bulk jobs take."""
 
+from datetime import timedelta
 from typing import Any
 
 from fastapi import APIRouter, HTTPException
@@ -11,6 +12,7 @@ def limit_controls() -> APIRouter:
     """Routes of this area."""
     router = APIRouter()
     router.add_api_route("/admin/bulk", bulk, methods=["POST"])
+    router.add_api_route("/admin/limits", limits, methods=["POST"])
     return router
 
 
@@ -22,3 +24,31 @@ async def bulk(document: Document, site: Held) -> dict[str, Any]:
     except (ValueError, TypeError) as error:
         raise HTTPException(422, f"bulk jobs cannot be so: {error}") from error
     return {"seconds": site.jobs.seconds, "page_rows": site.jobs.page_rows}
+
+
+async def limits(document: Document, site: Held) -> dict[str, Any]:
+    """Calls per day (`daily`, `used`), long calls at once (`concurrent_long`, `long_after_seconds`).
+
+    `query_window_seconds` (null: none) makes a query that matches stamps further apart QUERY_TIMEOUT.
+    """
+    usage, long_calls = site.usage, site.long_calls
+    try:
+        usage.allowed = int(document.get("daily", usage.allowed))
+        if "used" in document:
+            usage.set_used(int(document["used"]))
+        long_calls.allowed = int(document.get("concurrent_long", long_calls.allowed))
+        after = document.get("long_after_seconds", long_calls.after.total_seconds())
+        long_calls.after = timedelta(seconds=float(after))
+        if "query_window_seconds" in document:
+            window = document["query_window_seconds"]
+            site.slow_queries.window = None if window is None else timedelta(seconds=float(window))
+    except (ValueError, TypeError) as error:
+        raise HTTPException(422, f"limits cannot be so: {error}") from error
+    window = site.slow_queries.window
+    return {
+        "daily": usage.allowed,
+        "used": usage.used,
+        "concurrent_long": long_calls.allowed,
+        "long_after_seconds": long_calls.after.total_seconds(),
+        "query_window_seconds": window.total_seconds() if window else None,
+    }
