@@ -12,7 +12,7 @@ from crm_sync.bus import PUBLISHED
 from crm_sync.describe import ALL
 from crm_sync.errors import LocatorLost, ReplicationLogLost, SchemaChanged
 from crm_sync.fields import Record, long_id
-from crm_sync.salesforce import Deletions, Described, Page
+from crm_sync.salesforce import Deletions, Described, Description, Lookup, Page
 from crm_sync.soql import Condition, Query, parse_time
 from troth_chassis.errors import TransientError
 from troth_chassis.publisher import Publisher
@@ -47,7 +47,11 @@ class MemoryOrg:
     now: datetime = START
     tables: dict[str, dict[str, dict[str, Any]]] = field(default_factory=lambda: defaultdict(dict))
     hidden: set[str] = field(default_factory=set)
+    unreadable: set[str] = field(default_factory=set)
+    """Described, and yet refused in a query."""
     custom: tuple[Described, ...] = ()
+    custom_objects: dict[str, tuple[Described, ...]] = field(default_factory=dict)
+    """Each looks up the opportunity by its field Deal__c."""
     calls: list[str] = field(default_factory=list)
     fault: Fault = lambda _call: None
     _deleted: list[tuple[str, str, datetime]] = field(default_factory=list)
@@ -109,6 +113,10 @@ class MemoryOrg:
 
     # the port
 
+    @property
+    def server_time(self) -> datetime:
+        return self.now.replace(microsecond=0)
+
     async def org_id(self) -> str:
         return ORG_ID
 
@@ -116,6 +124,9 @@ class MemoryOrg:
         self._called(f"query {query.source}")
         if query.source in self.hidden:
             raise SchemaChanged(f"sObject type '{query.source}' is not supported")
+        for name in query.fields:
+            if name in self.hidden or name in self.unreadable:
+                raise SchemaChanged(f"INVALID_FIELD: No such column '{name}' on entity '{query.source}'.")
         rows = [row for row in self.tables[query.source].values() if all(_holds(row, c) for c in query.where)]
         rows.sort(key=lambda row: tuple(str(row.get(name)) for name in query.order))
         return self._page([_project(self, row, query.fields) for row in rows], 0)
@@ -127,15 +138,20 @@ class MemoryOrg:
         rows, start = self._open.pop(next_url)
         return self._page(rows, start)
 
-    async def describe(self, name: str) -> tuple[Described, ...]:
+    async def describe(self, name: str) -> Description:
         self._called(f"describe {name}")
+        if name in self.custom_objects and name not in self.hidden:
+            return Description.of(self.custom_objects[name])
         wanted = next((item for item in ALL if item.name == name), None)
         if wanted is None or name in self.hidden:
             raise SchemaChanged(f"{name} is not there")
         also = ("RecordTypeId",) if name == "Opportunity" else ()
         names = [n for n in (*wanted.fields, *wanted.silent, *also) if n not in self.hidden]
         standard = tuple(Described(n, "string", custom=False, filterable=True, label=n) for n in names)
-        return standard + (self.custom if name == "Opportunity" else ())
+        custom = self.custom if name == "Opportunity" else ()
+        shown = (item for item in custom if item.name not in self.hidden)
+        lookups = [Lookup(child, "Deal__c") for child in self.custom_objects]
+        return Description.of((*standard, *shown), lookups if name == "Opportunity" else ())
 
     async def deleted(self, name: str, start: datetime, end: datetime) -> Deletions:
         self._called(f"deleted {name}")
@@ -166,7 +182,9 @@ def _holds(row: Record, condition: Condition) -> bool:
     if isinstance(wanted, datetime):
         left, right = parse_time(str(value)).replace(microsecond=0), wanted.replace(microsecond=0)
     return (
-        {">=": left >= right, ">": left > right, "=": left == right}[condition.operator] if value else False
+        {">=": left >= right, ">": left > right, "<": left < right, "=": left == right}[condition.operator]
+        if value
+        else False
     )
 
 

@@ -32,7 +32,7 @@ def body(code: str, message: str = "", **more: Any) -> list[dict[str, Any]]:
         (400, body("INVALID_TYPE", "\nselect\n^\nERROR at Row:1:Column:21\nsObject type 'X' is not supported."), errors.SchemaChanged),
         (400, body("INVALID_FIELD", "No such column 'Foo' on entity 'Opportunity'."), errors.SchemaChanged),
         (400, body("INVALID_QUERY_LOCATOR", "invalid query locator"), errors.LocatorLost),
-        (400, body("QUERY_TIMEOUT", "Your query request was running for too long."), errors.SalesforceUnavailable),
+        (400, body("QUERY_TIMEOUT", "Your query request was running for too long."), errors.QueryTooLong),
         (400, body("QUERY_TOO_COMPLICATED"), errors.QueryRefused),
         (400, body("INVALID_REPLICATION_DATE"), errors.ReplicationLogLost),
         (400, body("EXCEEDED_ID_LIMIT"), errors.ReplicationLogLost),

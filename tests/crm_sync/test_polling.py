@@ -10,7 +10,7 @@ import pytest
 from tests.crm_sync.conftest import Stage
 from tests.crm_sync.fakes import ORG_ID, START, Fault, kafka_down, once, record_id
 
-from crm_sync.errors import AccessRefused, BudgetExhausted, SalesforceUnavailable, SchemaChanged, StateLost
+from crm_sync.errors import AccessRefused, BudgetExhausted, SalesforceUnavailable, StateLost
 from crm_sync.watermarks import BACKFILL
 from troth_chassis.errors import TransientError
 from troth_contracts.codec import encode_state, read_version
@@ -284,20 +284,6 @@ async def test_rebuild_reads_everything_again_and_finds_what_was_deleted_meanwhi
     await stage.poll()
 
     assert set(stage.deals()) == {kept}
-
-
-async def test_a_field_that_disappears_is_left_out_and_the_rest_flows(stage: Stage) -> None:
-    deal = stage.org.deal(NextStep="call")
-    await stage.poll()
-    stage.org.hidden.add("NextStep")
-    stage.org.put("Opportunity", deal, Name="changed")
-    stage.org.fault = once(SchemaChanged("INVALID_FIELD"), "query Opportunity")
-    with pytest.raises(SchemaChanged):
-        await stage.poll()
-
-    await stage.poll()
-
-    assert stage.deals()[deal].name == "changed"
 
 
 async def test_an_object_that_is_not_there_is_no_reason_to_stop(stage: Stage) -> None:

@@ -10,7 +10,7 @@ import structlog
 from crm_sync.changes import changed_rows, stamp_of
 from crm_sync.describe import ObjectSchema
 from crm_sync.paging import pages
-from crm_sync.poll import DELETABLE, OVERLAP
+from crm_sync.poll import OVERLAP, deletable
 from crm_sync.salesforce import Page
 from crm_sync.scope import Scope, batches
 from crm_sync.watermarks import BACKFILL, CHANGES, SWEEP, deletions_of, time_of
@@ -70,17 +70,16 @@ class Backfill:
     async def _covered(self, at: datetime) -> datetime:
         """Before which no open transaction can still show a row."""
         covered = [at]
-        for name in DELETABLE:
-            if name in self._scope.schema.objects:
-                answer = await self._scope.reader.deleted(name, at - OVERLAP, at)
-                covered.append(answer.covered_until)
+        for name in deletable(self._scope.schema):
+            answer = await self._scope.reader.deleted(name, at - OVERLAP, at)
+            covered.append(answer.covered_until)
         return min(covered)
 
     def _deletions_from(self, start: datetime) -> list[Watermark]:
         """Deals that were published before, as in a rebuild, may have been deleted unseen: look back far."""
         marks = self._scope.marks
         first = start - DELETION_LOG if self._scope.outbox.live_deals() else start
-        streams = [deletions_of(name) for name in DELETABLE]
+        streams = [deletions_of(name) for name in deletable(self._scope.schema)]
         return [marks.moved(name, marks.position(name) or first) for name in streams]
 
     async def _publish(self, schema: ObjectSchema, page: Page, beat: Beat) -> None:

@@ -103,6 +103,7 @@ class Parents:
     def note_deal(self, deal: Deal) -> None:
         """All parts of a published deal."""
         children = [item.id for item in deal.line_items] + [role.id for role in deal.roles]
+        children += [record.id for record in deal.related]
         self._deal_of.update(dict.fromkeys(children, deal.id))
 
     def deals_of(self, child_ids: Iterable[str]) -> set[str]:

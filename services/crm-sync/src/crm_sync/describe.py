@@ -73,6 +73,11 @@ CURRENCY = Wanted("CurrencyType", _names("Id IsoCode ConversionRate IsCorporate"
 USER = Wanted("User", _names("Id Name Email IsActive"))
 PRODUCT = Wanted("Product2", _names("Id Name ProductCode Family IsActive IsDeleted"))
 
+CUSTOM = "__c"
+"""Ending of the name of what an administrator added."""
+MOST_RELATED = 10
+"""Each costs calls in every poll."""
+
 CHILDREN = (LINE_ITEM, CONTACT_ROLE, TEAM_MEMBER, HISTORY)
 REFERENCES = (STAGE, CURRENCY, USER, PRODUCT)
 ALL = (OPPORTUNITY, *CHILDREN, *REFERENCES)
@@ -92,6 +97,17 @@ class ObjectSchema:
     left_out: tuple[str, ...] = ()
     """Custom fields that do not fit into one query."""
     parent: str | None = None
+    types: Mapping[str, str] = field(default_factory=dict)
+    """Salesforce's type of each field."""
+
+    def without(self, name: str) -> ObjectSchema:
+        """The same without a field that Salesforce refuses."""
+        return replace(
+            self,
+            fields=tuple(each for each in self.fields if each != name),
+            custom=tuple(each for each in self.custom if each != name),
+            missing=(*self.missing, name),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +128,20 @@ class OrgSchema:
     @property
     def children(self) -> tuple[ObjectSchema, ...]:
         """The readable parts of a deal."""
-        return tuple(self.objects[item.name] for item in CHILDREN if item.name in self.objects)
+        standard = tuple(self.objects[item.name] for item in CHILDREN if item.name in self.objects)
+        return (*standard, *self.related)
+
+    @property
+    def related(self) -> tuple[ObjectSchema, ...]:
+        """Custom objects that look up the opportunity."""
+        return tuple(item for name, item in sorted(self.objects.items()) if name.endswith(CUSTOM))
+
+    def without(self, name: str, field_name: str) -> OrgSchema | None:
+        """The same without one field; None when it is not read anyway or nothing works without it."""
+        item = self.objects.get(name)
+        if item is None or field_name not in item.fields or field_name in {"Id", item.stamp, item.parent}:
+            return None
+        return OrgSchema({**self.objects, name: item.without(field_name)}, self.absent)
 
     @property
     def multi_currency(self) -> bool:
@@ -143,9 +172,23 @@ async def read_schema(reader: SalesforceReader, also: tuple[str, ...] = ()) -> O
     ``also`` names further fields of the opportunity that must be read.
     """
     deal = replace(OPPORTUNITY, fields=tuple(dict.fromkeys((*OPPORTUNITY.fields, *also))))
-    found = await asyncio.gather(*(_describe(reader, item) for item in (deal, *ALL[1:])))
+    wanted = (deal, *ALL[1:], *await _related(reader))
+    found = await asyncio.gather(*(_describe(reader, item) for item in wanted))
     objects = {item.name: item for item in found if item is not None}
     return OrgSchema(objects, tuple(item.name for item in ALL if item.name not in objects))
+
+
+async def _related(reader: SalesforceReader) -> list[Wanted]:
+    """Custom objects that look up the opportunity; of several lookups in one object the first counts."""
+    try:
+        lookups = (await reader.describe(OPPORTUNITY.name)).lookups
+    except SchemaChanged:
+        return []
+    first = {each.name: each.field for each in reversed(lookups) if each.name.endswith(CUSTOM)}
+    return [
+        Wanted(name, ("Id", "IsDeleted", field_name, "SystemModstamp"), parent=field_name, custom=True)
+        for name, field_name in sorted(first.items())[:MOST_RELATED]
+    ]
 
 
 async def _describe(reader: SalesforceReader, wanted: Wanted) -> ObjectSchema | None:
@@ -169,6 +212,7 @@ def object_schema(wanted: Wanted, described: Sequence[Described]) -> ObjectSchem
         missing=tuple(name for name in wanted.fields if name not in by_name),
         left_out=left_out,
         parent=wanted.parent,
+        types={item.name: item.type for item in described},
     )
 
 

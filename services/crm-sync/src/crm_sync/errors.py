@@ -7,6 +7,7 @@ SalesforceTrouble, a TransientError (try again later)
 ├── BudgetExhausted         the org's API calls of the day are used up: pause, do not ask again soon
 ├── LoginDelayed            the next login is not allowed yet
 ├── SchemaChanged           a field or object that was described is gone: describe again
+├── QueryTooLong            Salesforce gave up after 120 s: ask for less time at once
 ├── QueryRefused            Salesforce does not accept the query as written
 └── ReplicationLogLost      deletions that old can no longer be listed
 ConfigurationError (a person must act)
@@ -46,6 +47,10 @@ class LoginDelayed(SalesforceTrouble):
 
 class SchemaChanged(SalesforceTrouble):
     """A field or object known from describe is no longer there for this user."""
+
+
+class QueryTooLong(SalesforceTrouble):
+    """Salesforce gave a query up; a smaller window may pass."""
 
 
 class QueryRefused(SalesforceTrouble):

@@ -6,6 +6,7 @@ https://help.salesforce.com/s/articleView?id=sf.remoteaccess_oauth_flow_errors.h
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from crm_sync.errors import (
     LocatorLost,
     LoginDelayed,
     QueryRefused,
+    QueryTooLong,
     ReplicationLogLost,
     SalesforceUnavailable,
     SchemaChanged,
@@ -22,7 +24,7 @@ from crm_sync.errors import (
 )
 from troth_chassis.errors import TrothError
 
-_LONGEST_QUOTE = 300
+_LONGEST_QUOTE = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ _BY_CODE: Mapping[str, type[TrothError]] = {
     "INVALID_TYPE": SchemaChanged,
     "NOT_FOUND": SchemaChanged,
     "INVALID_QUERY_LOCATOR": LocatorLost,
+    "QUERY_TIMEOUT": QueryTooLong,
     "MALFORMED_QUERY": QueryRefused,
     "QUERY_TOO_COMPLICATED": QueryRefused,
     "OPERATION_TOO_LARGE": QueryRefused,
@@ -54,6 +57,7 @@ _BY_CODE: Mapping[str, type[TrothError]] = {
     "API_CURRENTLY_DISABLED": AccessRefused,
     "INSUFFICIENT_ACCESS": AccessRefused,
 }
+_HIDDEN = re.compile(r"No such column '([^']+)' on entity '([^']+)'")
 _DAILY_LIMIT = "TotalRequests"
 _NOT_FOR_REST = "not valid for use with the REST API"
 
@@ -71,6 +75,12 @@ def error_of(fault: Fault) -> TrothError:
     if known is not None:
         return known(str(fault))
     return SessionExpired(str(fault)) if fault.status == 401 else SalesforceUnavailable(str(fault))
+
+
+def hidden_field(error: BaseException) -> tuple[str, str] | None:
+    """Object and field that an INVALID_FIELD names, or None."""
+    found = _HIDDEN.search(str(error))
+    return (found[2], found[1]) if found else None
 
 
 def read_fault(status: int, body: object) -> Fault:

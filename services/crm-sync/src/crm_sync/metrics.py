@@ -65,6 +65,12 @@ class CrmMetrics:
         self.left_out = Gauge(
             "crm_sync_deals_left_out", "Deals left out by the configuration", ["reason"], registry=registry
         )
+        self.schema_changes = Counter(
+            "crm_sync_schema_changes",
+            "Fields and objects added, removed or retyped",
+            ["kind"],
+            registry=registry,
+        )
         self.poll_seconds = Histogram("crm_sync_poll_seconds", "Duration of a poll", registry=registry)
 
     def called(self, resource: str, status: str, limit_info: str | None) -> None:

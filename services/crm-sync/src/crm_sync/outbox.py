@@ -158,8 +158,13 @@ class Outbox:
 
     def live_deals(self) -> int:
         """Deals of this org that are published and not deleted."""
+        return len(self.live_ids())
+
+    def live_ids(self) -> list[str]:
+        """Their ids."""
         prefix = f"{self.org.id}:"
-        return sum(key.startswith(prefix) for key in self._publisher.keys(OPPORTUNITIES))
+        keys = self._publisher.keys(OPPORTUNITIES)
+        return [key.removeprefix(prefix) for key in keys if key.startswith(prefix)]
 
     def last_time(self) -> datetime:
         """A server time for what happens without an answer of the server."""

@@ -1,5 +1,6 @@
 """Follows a result page by page, and goes on behind the last row when a page can no longer be had.
 
+A query that runs too long is asked again by two halves of its time (reference: section 7, QUERY_TIMEOUT).
 A locator dies with the token that opened it, so a refreshed token alone does not help (reference: 4.3).
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator
 
-from crm_sync.errors import LocatorLost
+from crm_sync.errors import LocatorLost, QueryTooLong
 from crm_sync.fields import Record
 from crm_sync.salesforce import Page, SalesforceReader
 from crm_sync.soql import Query
@@ -26,7 +27,15 @@ async def pages(reader: SalesforceReader, query: Query) -> AsyncIterator[Page]:
     while todo:
         current = todo.popleft()
         last: Record | None = None
-        page: Page | None = await reader.query(current)
+        page: Page | None
+        try:
+            page = await reader.query(current)
+        except QueryTooLong:
+            halves = current.halves(reader.server_time)
+            if halves is None:
+                raise
+            todo.extendleft(reversed(halves))
+            continue
         while page is not None:
             last = page.records[-1] if page.records else last
             yield page

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from crm_sync.changes import changed_rows, deal_id, stamp_of
-from crm_sync.describe import CONTACT_ROLE, LINE_ITEM, OPPORTUNITY, TEAM_MEMBER, ObjectSchema
+from crm_sync.describe import CONTACT_ROLE, LINE_ITEM, OPPORTUNITY, TEAM_MEMBER, ObjectSchema, OrgSchema
 from crm_sync.errors import ReplicationLogLost
 from crm_sync.fields import Record
 from crm_sync.paging import pages
@@ -17,8 +17,14 @@ from crm_sync.scope import Scope, batches
 from crm_sync.watermarks import CHANGES, deletions_of, time_of
 from troth_contracts.sync import Watermark
 
-DELETABLE = (OPPORTUNITY.name, LINE_ITEM.name, CONTACT_ROLE.name, TEAM_MEMBER.name)
-"""Objects whose hard deletions are asked for; history rows go with their deal."""
+_STANDARD = (OPPORTUNITY.name, LINE_ITEM.name, CONTACT_ROLE.name, TEAM_MEMBER.name)
+
+
+def deletable(schema: OrgSchema) -> tuple[str, ...]:
+    """Objects whose hard deletions are asked for; history rows go with their deal."""
+    return (*(name for name in _STANDARD if name in schema.objects), *(item.name for item in schema.related))
+
+
 OVERLAP = timedelta(minutes=2)
 """The deletion log ignores seconds and wants a start more than a minute before the end.
 https://developer.salesforce.com/docs/atlas.en-us.api.meta/api/sforce_api_calls_getdeleted.htm"""
@@ -68,7 +74,7 @@ class Poll:
         """Publishes what changed; the watermark never passes what Salesforce says is covered."""
         found = await self._changes(beat)
         if asked.deletions:
-            for name in DELETABLE:
+            for name in deletable(self._scope.schema):
                 await self._deletions(name, found)
         if asked.references:
             await self._scope.publish_references(self._version)
@@ -107,8 +113,6 @@ class Poll:
 
     async def _deletions(self, name: str, found: _Found) -> None:
         """Hard deletions never show in a query, and team members go without a trace."""
-        if name not in self._scope.schema.objects:
-            return
         stream = deletions_of(name)
         start = min(self._scope.marks.position(stream) or self._at, self._at) - OVERLAP
         try:
@@ -149,10 +153,9 @@ class Poll:
         """The least of what was covered for each object; a long transaction can hold it back for hours."""
         told = {mark.stream: mark.position for mark in found.marks}
         known = [self._at]
-        for name in DELETABLE:
+        for name in deletable(self._scope.schema):
             stream, marks = deletions_of(name), self._scope.marks
-            if name in self._scope.schema.objects:
-                known.append(told.get(marks.stream(stream)) or marks.position(stream) or self._at)
+            known.append(told.get(marks.stream(stream)) or marks.position(stream) or self._at)
         return min(known)
 
     def _remember(self, done: Polled) -> None:

@@ -26,14 +26,15 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 
 from crm_sync.errors import LocatorLost, SalesforceUnavailable, SessionExpired
 from crm_sync.faults import error_of, read_fault
-from crm_sync.salesforce import Deletions, Described, Page
-from crm_sync.soql import Query, parse_time
+from crm_sync.salesforce import Deletions, Described, Description, Lookup, Page
+from crm_sync.soql import BEGINNING, Query, parse_time
 from crm_sync.tokens import Token, TokenSource
 from troth_chassis.clock import Clock
 
 TRIES = 5
 LONGEST_PAUSE = 30.0
 CONNECT_TIMEOUT = 10.0
+NOT_MODIFIED = 304
 
 
 class CallWatcher(Protocol):
@@ -100,6 +101,10 @@ class _ThreadClient(threading.local):
         return self._client
 
 
+class NotModified(Exception):
+    """Salesforce answered 304."""
+
+
 T = TypeVar("T")
 Ask = Callable[[Salesforce], Any]
 Read = Callable[[Any, Mapping[str, str]], T]
@@ -122,6 +127,8 @@ class RestReader:
         self._pool = pool
         self._clock = clock
         self._watcher = watcher
+        self._described: dict[str, tuple[Description, str]] = {}
+        self._server_time = BEGINNING
 
     async def org_id(self) -> str:
         """The org of the current session."""
@@ -145,11 +152,29 @@ class RestReader:
             await self._tokens.refused(token)
             raise LocatorLost("the session ended in the middle of a result") from error
 
-    async def describe(self, name: str) -> tuple[Described, ...]:
-        """Fields this user may read."""
-        return await self._refreshing(
-            "describe", lambda client: getattr(client, name).describe(), read_described
-        )
+    async def describe(self, name: str) -> Description:
+        """Fields this user may read; the last answer again when Salesforce says nothing changed since."""
+        known, since = self._described.get(name, (None, None))
+        headers = {"If-Modified-Since": since} if since else None
+        try:
+            told, at = await self._refreshing(
+                "describe",
+                lambda client: getattr(client, name).describe(headers=headers),
+                lambda body, given: (
+                    read_described(body, given),
+                    given.get("Last-Modified") or given["Date"],
+                ),
+            )
+        except NotModified:
+            assert known is not None  # noqa: S101  (only a known answer is asked for conditionally)
+            return known
+        self._described[name] = (told, at)
+        return told
+
+    @property
+    def server_time(self) -> datetime:
+        """Salesforce's clock in the newest answer; the beginning of time before the first."""
+        return self._server_time
 
     async def deleted(self, name: str, start: datetime, end: datetime) -> Deletions:
         """Deletions in the window, to the minute."""
@@ -188,13 +213,20 @@ class RestReader:
         try:
             return read(ask(self._clients.client(token)), transport.headers)
         except SalesforceError as error:
+            if error.status == NOT_MODIFIED:
+                raise NotModified from error
             raise error_of(read_fault(error.status, error.content)) from error
         except (requests.RequestException, UnicodeDecodeError) as error:
             raise SalesforceUnavailable(
                 f"no usable answer from Salesforce: {type(error).__name__}"
             ) from error
         finally:
+            self._note_time(transport.headers.get("Date"))
             self._watcher.called(resource, transport.status, transport.headers.get("Sforce-Limit-Info"))
+
+    def _note_time(self, date: str | None) -> None:
+        with contextlib.suppress(ValueError):
+            self._server_time = parsedate_to_datetime(date) if date else self._server_time
 
 
 @contextlib.asynccontextmanager
@@ -215,10 +247,12 @@ def read_page(body: Any, headers: Mapping[str, str]) -> Page:
         return Page(tuple(body["records"]), int(body["totalSize"]), next_url, at)
 
 
-def read_described(body: Any, _headers: Mapping[str, str]) -> tuple[Described, ...]:
-    """The fields of a describe."""
+def read_described(body: Any, _headers: Mapping[str, str]) -> Description:
+    """The fields of a describe, and the objects that look it up."""
     with _expecting("a describe"):
-        return tuple(_described(item) for item in body["fields"])
+        children = body.get("childRelationships") or ()
+        lookups = (Lookup(item["childSObject"], item["field"]) for item in children)
+        return Description.of((_described(item) for item in body["fields"]), lookups)
 
 
 def read_deletions(body: Any, _headers: Mapping[str, str]) -> Deletions:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -44,8 +45,34 @@ class Described:
     label: str
 
 
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """An object that refers to another one by ``field``."""
+
+    name: str
+    field: str
+
+
+class Description(tuple[Described, ...]):  # noqa: SLOT001  (a tuple has no room for slots)
+    """The fields of an object, and what looks it up."""
+
+    lookups: tuple[Lookup, ...] = ()
+
+    @classmethod
+    def of(cls, fields: Iterable[Described], lookups: Iterable[Lookup] = ()) -> Description:
+        """A description."""
+        made = cls(fields)
+        made.lookups = tuple(lookups)
+        return made
+
+
 class SalesforceReader(Protocol):
     """Read-only access to one org. Every call may raise a TransientError or AccessRefused of ``errors.py``."""
+
+    @property
+    def server_time(self) -> datetime:
+        """Salesforce's clock in the newest answer, UTC."""
+        ...
 
     async def org_id(self) -> str:
         """18-character id of the org the session belongs to."""
@@ -59,8 +86,11 @@ class SalesforceReader(Protocol):
         """A further page; LocatorLost when the chain must be restarted."""
         ...
 
-    async def describe(self, name: str) -> tuple[Described, ...]:
-        """Fields of an object that this user may read; SchemaChanged when the object is not there."""
+    async def describe(self, name: str) -> Description:
+        """Fields of an object that this user may read; SchemaChanged when the object is not there.
+
+        Asked again, it costs few bytes while nothing changed.
+        """
         ...
 
     async def deleted(self, name: str, start: datetime, end: datetime) -> Deletions:

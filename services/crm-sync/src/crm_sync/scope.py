@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -10,6 +10,7 @@ from crm_sync.bus import Bus
 from crm_sync.changes import Parents, Recent, stamp_of
 from crm_sync.deal import DealRecords, Org
 from crm_sync.describe import OrgSchema, read_schema
+from crm_sync.drift import SchemaEvent, drift
 from crm_sync.errors import AccessRefused, StateLost
 from crm_sync.fields import is_deleted
 from crm_sync.metrics import CrmMetrics
@@ -108,6 +109,13 @@ class Scope:
                 self.recent.note(name, str(row["Id"]), stamp, read_at)
                 self.parents.note(str(row["Id"]), deal_id)
 
+    def use(self, schema: OrgSchema) -> tuple[SchemaEvent, ...]:
+        """Reads by another description from now on; returns what differs."""
+        events = drift(self.schema, schema)
+        self.schema = schema
+        self.outbox.org = _org(self.outbox.org.id, schema, self.outbox.org.default_currency)
+        return events
+
     async def publish_references(self, version: int) -> None:
         """Reads the reference tables in full and puts what changed into the outbox."""
         for table in await read_references(self.reader, self.schema):
@@ -117,6 +125,15 @@ class Scope:
 def batches(ids: Sequence[str]) -> Iterator[Sequence[str]]:
     """Cut to what is read and published together."""
     return (ids[start : start + BATCH] for start in range(0, len(ids), BATCH))
+
+
+async def reread(scope: Scope, beat: Callable[[], None]) -> None:
+    """Reads every published deal again: what changed moved no stamp, such as a new field or a formula."""
+    version = scope.marks.next_version(scope.reader.server_time)
+    for batch in batches(scope.outbox.live_ids()):
+        await scope.publish(batch, version)
+        await scope.outbox.commit()
+        beat()
 
 
 async def open_scope(
@@ -135,7 +152,7 @@ async def open_scope(
     org_id = await reader.org_id()
     wanted = await resolved(selection, reader)
     schema = await read_schema(reader, also=wanted.fields)
-    org = Org(org_id, await _default_currency(reader, schema, currency), schema.deal.custom)
+    org = _org(org_id, schema, await _default_currency(reader, schema, currency))
     publisher = await bus.open(org_id)
     marks = Watermarks(org_id, [record async for record in bus.read(CRM_STATE)])
     _check_state(publisher, marks, org_id, rebuild=rebuild)
@@ -146,6 +163,11 @@ async def open_scope(
         if isinstance(record.body, Deal):
             scope.parents.note_deal(record.body)
     return scope
+
+
+def _org(org_id: str, schema: OrgSchema, currency: str | None) -> Org:
+    related = {item.name: item.custom for item in schema.related}
+    return Org(org_id, currency, schema.deal.custom, related)
 
 
 async def _default_currency(

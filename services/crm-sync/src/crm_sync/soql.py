@@ -12,6 +12,8 @@ LONGEST_URI = 14_000
 """Request line and headers together may be 16,384 bytes; the rest is left to the headers.
 https://help.salesforce.com/s/articleView?id=000386264&type=1"""
 LONGEST_LITERAL = 4_000
+BEGINNING = datetime(1999, 1, 1, tzinfo=UTC)
+"""Salesforce has no older record."""
 _ESCAPES = str.maketrans(
     {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"}
 )
@@ -22,7 +24,7 @@ class Condition:
     """One comparison. Times are compared by whole seconds, as Salesforce does."""
 
     field: str
-    operator: Literal[">=", ">", "=", "IN"]
+    operator: Literal[">=", ">", "<", "=", "IN"]
     value: datetime | str | tuple[str, ...]
 
     def __str__(self) -> str:
@@ -59,12 +61,33 @@ class Query:
             return (self._and(Condition("Id", ">", str(row["Id"]))),)
         stamp = self.order[0]
         second = parse_time(str(row[stamp]))
-        rest = tuple(condition for condition in self.where if condition.field != stamp)
+        rest = tuple(known for known in self.where if (known.field, known.operator) not in _lower(stamp))
         tie = Condition(stamp, "=", second)
         later = Condition(stamp, ">", second)
         return (
             replace(self, where=(*rest, tie), order=("Id",)),
             replace(self, where=(*rest, later)),
+        )
+
+    def halves(self, now: datetime) -> tuple[Query, Query] | None:
+        """The same rows by two windows of time; None when the window is a second, or is not by time at all.
+
+        ``now`` stands for the end of a window that has none; the later half stays open then.
+        """
+        stamp = self.order[0]
+        if stamp == "Id":
+            return None
+        bounds = {known.operator: known.value for known in self.where if known.field == stamp}
+        start, end = bounds.get(">=", bounds.get(">", BEGINNING)), bounds.get("<", now)
+        if "=" in bounds or not isinstance(start, datetime) or not isinstance(end, datetime):
+            return None
+        middle = (start + (end - start) / 2).replace(microsecond=0)
+        if not start < middle < end:
+            return None
+        later = tuple(known for known in self.where if (known.field, known.operator) not in _lower(stamp))
+        return (
+            self._and(Condition(stamp, "<", middle)),
+            replace(self, where=(*later, Condition(stamp, ">=", middle))),
         )
 
     def _and(self, condition: Condition) -> Query:
@@ -74,6 +97,10 @@ class Query:
             if (known.field, known.operator) != (condition.field, condition.operator)
         )
         return replace(self, where=(*kept, condition))
+
+
+def _lower(stamp: str) -> set[tuple[str, str]]:
+    return {(stamp, ">="), (stamp, ">"), (stamp, "=")}
 
 
 def literal(value: datetime | str | tuple[str, ...]) -> str:

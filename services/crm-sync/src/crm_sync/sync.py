@@ -10,6 +10,7 @@ import structlog
 
 from crm_sync.backfill import Backfill
 from crm_sync.bus import Bus
+from crm_sync.describe import read_schema
 from crm_sync.errors import (
     AccessRefused,
     BudgetExhausted,
@@ -17,10 +18,11 @@ from crm_sync.errors import (
     SalesforceUnavailable,
     SchemaChanged,
 )
+from crm_sync.faults import hidden_field
 from crm_sync.metrics import CrmMetrics
 from crm_sync.poll import Asked, Poll, Polled, behind
 from crm_sync.salesforce import SalesforceReader
-from crm_sync.scope import Scope, open_scope
+from crm_sync.scope import Scope, open_scope, reread
 from crm_sync.settings import CrmSettings
 from crm_sync.sweep import Sweep
 from crm_sync.watermarks import SWEEP
@@ -31,6 +33,7 @@ from troth_chassis.health import Health
 PAUSE = 900.0
 """Seconds between two probes while the daily API calls are used up; every probe counts too."""
 BEAT_EVERY = 30.0
+DESCRIBE_EVERY = 600.0
 Beat = Callable[[], None]
 
 
@@ -56,6 +59,8 @@ class DealSync:
         self._overlap = timedelta(seconds=settings.crm_overlap_seconds)
         self._scope: Scope | None = None
         self._worked = False
+        self._reread = False
+        """A field was added: its values are in no published deal yet."""
         self._late = False
         self._log_lost = False
         self._timetable = _Timetable(settings.crm_deletes_seconds, settings.crm_reference_seconds)
@@ -74,7 +79,7 @@ class DealSync:
     async def once(self, beat: Beat) -> None:
         """One pass: the full read when it is not complete, else a poll."""
         try:
-            await self._pass(beat)
+            await self._pass_described(beat)
         except AccessRefused as error:
             self._forget(error)
             if not self._worked:
@@ -86,8 +91,34 @@ class DealSync:
         self._worked = True
         beat()
 
+    async def _pass_described(self, beat: Beat) -> None:
+        """After INVALID_FIELD or INVALID_TYPE: describe again, leave out what is refused, and retry once."""
+        try:
+            await self._pass(beat)
+        except SchemaChanged as error:
+            if self._scope is None:
+                raise
+            self._ports.log.warning("the org's schema changed", reason=str(error))
+            self._scope.forget_reads()
+            await self._describe(self._scope, error)
+            await self._pass(beat)
+
+    async def _describe(self, scope: Scope, error: SchemaChanged | None = None) -> None:
+        """Takes over what is described now, minus the field that ``error`` names."""
+        schema = await read_schema(self._ports.reader, also=scope.selection.fields)
+        refused = hidden_field(error) if error else None
+        if refused:
+            schema = schema.without(*refused) or schema
+        events = scope.use(schema)
+        for event in events:
+            self._ports.metrics.schema_changes.labels(event.kind).inc()
+            self._ports.log.warning("schema", kind=event.kind, object=event.object, field=event.field or None)
+        self._reread = self._reread or any(event.kind == "added" for event in events)
+
     async def _pass(self, beat: Beat) -> None:
         scope = await self._opened()
+        if self._timetable.describe_due(self._ports.clock.monotonic()):
+            await self._describe(scope)
         if not scope.marks.backfill_complete:
             await self._backfill(scope, beat)
         asked = self._timetable.asked(self._ports.clock.monotonic())
@@ -95,6 +126,9 @@ class DealSync:
             done = await Poll(scope, self._ports.log, self._overlap).run(asked, beat)
         self._timetable.done(asked, self._ports.clock.monotonic())
         self._covered(done)
+        if self._reread:
+            await reread(scope, beat)
+            self._reread = False
         if self._sweep_due(scope, done):
             await Sweep(scope, self._ports.bus, self._ports.log, self._overlap).run(beat)
             self._log_lost = False
@@ -180,6 +214,14 @@ class _Timetable:
         self._references = references
         self._deletions_due = 0.0
         self._references_due = 0.0
+        self._describe_due: float | None = None
+
+    def describe_due(self, now: float) -> bool:
+        """Whether ten minutes have passed since the schema was last read."""
+        due = self._describe_due is not None and now >= self._describe_due
+        if due or self._describe_due is None:
+            self._describe_due = now + DESCRIBE_EVERY
+        return due
 
     def asked(self, now: float) -> Asked:
         """What is due at ``now`` on the monotonic clock."""

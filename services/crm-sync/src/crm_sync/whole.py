@@ -32,6 +32,7 @@ async def read_deals(
             contact_roles=_part(by_object, CONTACT_ROLE.name, deal_id),
             team=_part(by_object, TEAM_MEMBER.name, deal_id),
             history=_part(by_object, HISTORY.name, deal_id),
+            related={each.name: _part(by_object, each.name, deal_id) for each in schema.related},
         )
         for deal_id, found in headers.items()
     }
@@ -45,6 +46,7 @@ def rows_of(records: DealRecords) -> Mapping[str, Sequence[Record]]:
         CONTACT_ROLE.name: records.contact_roles,
         TEAM_MEMBER.name: records.team,
         HISTORY.name: records.history,
+        **records.related,
     }
 
 
