@@ -17,8 +17,10 @@ from tests.integration.test_jira_sync_service import Service, complete, ids, pub
 from tests.jira_sync import small_site
 from tests.jira_sync.simulator import Simulator
 
+from jira_sync.webhooks.registration import EVENTS
 from troth_contracts.jira import Sprint, SprintEvent
 from troth_contracts.topics import ISSUE_EVENTS, SPRINT_EVENTS, SPRINTS
+from troth_sandbox.ports import free_ports
 from troth_sandbox.processes import ChildProcess
 
 SECRET = "canary-secret-of-the-webhooks"
@@ -134,6 +136,46 @@ async def test_people_repair_an_issue_through_the_command_line(
     await until("the repaired issue is told", caught_up)
     assert await command(service, "status") == 0
     assert await command(service, "repair", "APA-5; DROP") == 78
+
+
+async def test_g15_kills_leave_one_registration_and_the_vendors_deliveries_are_followed(
+    kafka: str, simulator: Simulator
+) -> None:
+    """The simulator signs, repeats and delivers by itself; the foreign webhook of a similar name stays."""
+    port = free_ports(1)[0]
+    foreign = {"name": "troth jira-sync (staging)", "url": "http://127.0.0.1:9/hook", "events": list(EVENTS)}
+    simulator.tell("/webhooks", foreign)
+    url = f"http://127.0.0.1:{port}/webhooks/jira"
+    service = Service(kafka, simulator, **SLOW_POLL, TROTH_HTTP_PORT=str(port), TROTH_JIRA_WEBHOOK_URL=url)
+    try:
+        for _ in range(3):
+            service.start()
+            await until("it is registered", lambda: is_registered(simulator, url))
+            service.process.kill()
+        service.start()
+        await until("backfill", lambda: complete(service))
+        assert Counter(row["url"] for row in registrations(simulator)) == {url: 1, foreign["url"]: 1}
+        simulator.tell("/issues/10005", {"actor": "ann", "fields": {"status": {"id": "3"}}})
+
+        async def caught_up() -> bool:
+            return await published(service) == truth(simulator)
+
+        await until("the delivered change is told", caught_up)
+        assert set((await ids(service, ISSUE_EVENTS)).values()) == {1}
+    finally:
+        service.process.stop()
+
+
+def registrations(simulator: Simulator) -> list[dict[str, Any]]:
+    auth = (small_site.AUTH["email"], small_site.AUTH["token"])
+    rows: list[dict[str, Any]] = httpx.get(
+        f"{simulator.url}/rest/webhooks/1.0/webhook", auth=auth, trust_env=False
+    ).json()
+    return rows
+
+
+async def is_registered(simulator: Simulator, url: str) -> bool:
+    return any(row["url"] == url for row in registrations(simulator))
 
 
 async def command(service: Service, *arguments: str) -> int:
