@@ -117,6 +117,7 @@ def test_every_dependency_has_a_reason() -> None:
 def test_every_imported_package_is_declared_by_its_member() -> None:
     provides = {
         "pyyaml": "yaml",
+        "pyjwt": "jwt",
         "prometheus-client": "prometheus_client",
         "pydantic-settings": "pydantic_settings",
         "simple-salesforce": "simple_salesforce",
