@@ -145,7 +145,7 @@ async def test_a_query_that_runs_too_long_is_asked_by_smaller_windows(stage: Sta
             raise QueryTooLong("QUERY_TIMEOUT")
         return page
 
-    stage.org.query = limited  # type: ignore[method-assign]
+    stage.org.query = limited  # type: ignore[method-assign, assignment]
     found = await rows(stage.org, query)
     assert len(found) == 50
     assert len(asked) < 100

@@ -10,7 +10,8 @@ from pydantic import SecretStr
 from tests.crm_sync.fakes import START
 
 from crm_sync.errors import AccessRefused, LoginDelayed, SalesforceUnavailable
-from crm_sync.tokens import ClientCredentials, Token, TokenSource, read_token
+from crm_sync.login import ClientCredentials, FixedSecret
+from crm_sync.tokens import Token, TokenSource, read_token
 from troth_chassis.clock import AutoClock
 from troth_chassis.http import HttpClient, RequestBudget
 
@@ -127,7 +128,7 @@ async def _login(handler: httpx.MockTransport) -> Token:
         transport=handler, tries=1,
     )  # fmt: skip
     try:
-        return await ClientCredentials(http, "client", SecretStr("very-secret"))()
+        return await ClientCredentials(http, "client", FixedSecret(SecretStr("very-secret")))()
     finally:
         await http.close()
 

@@ -7,12 +7,15 @@ import ssl
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from pydantic import SecretStr
+
 from crm_sync.bus import KafkaBus
+from crm_sync.login import Assertion, ClientCredentials, FixedSecret, JwtBearer, SecretFile
 from crm_sync.metrics import CrmMetrics
 from crm_sync.rest import Connection, RestReader, worker_threads
 from crm_sync.settings import CrmSettings
 from crm_sync.sync import DealSync, Ports
-from crm_sync.tokens import ClientCredentials, TokenSource
+from crm_sync.tokens import Login, TokenSource
 from troth_chassis.clock import Clock
 from troth_chassis.http import HttpClient, RequestBudget
 from troth_chassis.service import Chassis, Loop
@@ -34,6 +37,7 @@ async def build(chassis: Chassis[CrmSettings], *, rebuild: bool = False) -> Asyn
         reader = connect(settings, http, pool, clock, metrics)
         ports = Ports(reader, bus, clock, chassis.health, metrics, chassis.log)
         sync = DealSync(ports, settings, rebuild=rebuild)
+        chassis.app.add_api_route("/status", sync.status, methods=["GET"])
         yield [Loop("salesforce", sync.run, stale_after=STALE_AFTER)]
 
 
@@ -58,13 +62,24 @@ def connect(
     settings: CrmSettings, http: HttpClient, pool: ThreadPoolExecutor, clock: Clock, metrics: CrmMetrics
 ) -> RestReader:
     """The reader of the configured org."""
-    login = ClientCredentials(http, settings.crm_client_id, settings.crm_client_secret)
+    login = login_of(settings, http, clock)
     connection = Connection(
         api_version=settings.crm_api_version,
         timeout=settings.crm_request_timeout_seconds,
         verify=str(settings.crm_ca_bundle) if settings.crm_ca_bundle else True,
     )
     return RestReader(TokenSource(login, clock), connection, pool, clock, metrics)
+
+
+def login_of(settings: CrmSettings, http: HttpClient, clock: Clock) -> Login:
+    """The configured way to log in."""
+    if settings.crm_jwt_key_path:
+        who = Assertion(settings.crm_client_id, settings.crm_username or "", settings.crm_login_url)
+        return JwtBearer(http, who, SecretFile(settings.crm_jwt_key_path), clock)
+    fixed = settings.crm_client_secret
+    path = settings.crm_client_secret_path
+    secret = SecretFile(path) if path else FixedSecret(fixed or SecretStr(""))
+    return ClientCredentials(http, settings.crm_client_id, secret)
 
 
 def _trust(settings: CrmSettings) -> ssl.SSLContext:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from crm_sync.changes import changed_rows
-from crm_sync.describe import ALL, OPTIONAL, OrgSchema, read_schema
+from crm_sync.describe import ALL, OPTIONAL, STAGE, OrgSchema, read_schema
+from crm_sync.fields import is_deleted
+from crm_sync.paging import rows
 from crm_sync.salesforce import SalesforceReader
+from crm_sync.soql import Query
 from troth_chassis.errors import TrothError
 
 
@@ -30,6 +34,8 @@ async def findings(reader: SalesforceReader) -> AsyncIterator[Finding]:
     for finding in _objects(schema):
         yield finding
     yield await _query(reader, schema)
+    async for finding in _stages(reader, schema):
+        yield finding
 
 
 def _objects(schema: OrgSchema) -> list[Finding]:
@@ -52,3 +58,23 @@ async def _query(reader: SalesforceReader, schema: OrgSchema) -> Finding:
     return Finding(
         ok=True, line=f"query: {page.total:,} opportunities, server time {page.server_time:%Y-%m-%d %H:%M:%S}"
     )
+
+
+async def _stages(reader: SalesforceReader, schema: OrgSchema) -> AsyncIterator[Finding]:
+    """Stage values in use that no stage definition has; the deals' own flags decide, so this is only told."""
+    if STAGE.name not in schema.objects or "StageName" not in schema.deal.fields:
+        return
+    try:
+        known = {str(row["ApiName"]) for row in await rows(reader, Query(STAGE.name, ("Id", "ApiName")))}
+        used = Counter(
+            str(row["StageName"])
+            for row in await rows(reader, Query(schema.deal.name, ("Id", "StageName", "IsDeleted")))
+            if not is_deleted(row)
+        )
+    except TrothError as error:
+        yield Finding(ok=False, line=f"stages: {error}")
+        return
+    for name, count in sorted(used.items()):
+        if name not in known:
+            text = f"stage {name!r} is in no stage definition: {count:,} deals count by their own flags"
+            yield Finding(ok=True, line=text)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
-
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-_USAGE = re.compile(r"\bapi-usage=(\d+)/(\d+)")
+from crm_sync.budget import Budget
 
 
 class CrmMetrics:
     """All instruments of the service; also watches every call to Salesforce."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self.budget = Budget()
         self.published = Counter(
             "crm_sync_records_published", "Records published", ["topic"], registry=registry
         )
@@ -76,6 +75,6 @@ class CrmMetrics:
     def called(self, resource: str, status: str, limit_info: str | None) -> None:
         """Counts a call and reads the header Sforce-Limit-Info, whose second part is another app's share."""
         self.calls.labels(resource, status).inc()
-        found = _USAGE.search(limit_info or "")
-        if found and int(found[2]):
-            self.usage.set(int(found[1]) / int(found[2]))
+        self.budget.told(limit_info)
+        if self.budget.limit:
+            self.usage.set(self.budget.used / self.budget.limit)

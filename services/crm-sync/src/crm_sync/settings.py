@@ -18,7 +18,15 @@ class CrmSettings(ChassisSettings):
     crm_salesforce_url: str
     """The org's My Domain address, such as https://example.my.salesforce.com."""
     crm_client_id: str = Field(min_length=1)
-    crm_client_secret: SecretStr = Field(min_length=1)
+    crm_client_secret: SecretStr | None = Field(default=None, min_length=1)
+    crm_client_secret_path: Path | None = None
+    """Instead of the secret: a file that is read again when it changes."""
+    crm_jwt_key_path: Path | None = None
+    """RSA private key in PEM form, for the JWT bearer flow; read again when it changes."""
+    crm_username: str | None = None
+    """The integration user the JWT speaks for."""
+    crm_login_url: str = "https://login.salesforce.com"
+    """Audience of the JWT; https://test.salesforce.com for a sandbox."""
     crm_api_version: str = Field(default="66.0", pattern=r"^\d{2,3}\.0$")
     crm_ca_bundle: Path | None = None
     """Certificates to trust instead of the usual ones."""
@@ -55,6 +63,18 @@ class CrmSettings(ChassisSettings):
             unit_field=self.crm_unit_field,
             units=_listed(self.crm_units),
         )
+
+    @model_validator(mode="after")
+    def _one_login(self) -> CrmSettings:
+        ways = (self.crm_client_secret, self.crm_client_secret_path, self.crm_jwt_key_path)
+        if sum(way is not None for way in ways) != 1:
+            raise ValueError(
+                "exactly one of TROTH_CRM_CLIENT_SECRET, TROTH_CRM_CLIENT_SECRET_PATH "
+                "and TROTH_CRM_JWT_KEY_PATH is required"
+            )
+        if self.crm_jwt_key_path and not self.crm_username:
+            raise ValueError("TROTH_CRM_USERNAME is required with TROTH_CRM_JWT_KEY_PATH")
+        return self
 
     @model_validator(mode="after")
     def _unit_has_a_field(self) -> CrmSettings:

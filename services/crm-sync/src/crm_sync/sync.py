@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -9,6 +10,7 @@ from datetime import timedelta
 import structlog
 
 from crm_sync.backfill import Backfill
+from crm_sync.budget import Level, Plan, Wanted
 from crm_sync.bus import Bus
 from crm_sync.describe import read_schema
 from crm_sync.errors import (
@@ -63,6 +65,7 @@ class DealSync:
         """A field was added: its values are in no published deal yet."""
         self._late = False
         self._log_lost = False
+        self._told: tuple[Level, float] | None = None
         self._timetable = _Timetable(settings.crm_deletes_seconds, settings.crm_reference_seconds)
         ports.health.check("backfill", ok=False, detail="not begun")
 
@@ -74,7 +77,7 @@ class DealSync:
             except BudgetExhausted as error:
                 await self._pause(error, beat)
             else:
-                await self._wait(self._settings.crm_poll_seconds, beat)
+                await self._wait(self._plan().poll_seconds, beat)
 
     async def once(self, beat: Beat) -> None:
         """One pass: the full read when it is not complete, else a poll."""
@@ -126,14 +129,48 @@ class DealSync:
             done = await Poll(scope, self._ports.log, self._overlap).run(asked, beat)
         self._timetable.done(asked, self._ports.clock.monotonic())
         self._covered(done)
-        if self._reread:
+        level = self._plan().level
+        if self._reread and level < Level.NO_REREAD:
             await reread(scope, beat)
             self._reread = False
-        if self._sweep_due(scope, done):
+        if level < Level.NO_SWEEP and self._sweep_due(scope, done):
             await Sweep(scope, self._ports.bus, self._ports.log, self._overlap).run(beat)
             self._log_lost = False
         self._ports.health.check("backfill", ok=True, detail=f"{scope.outbox.live_deals():,} deals")
         self._ports.health.check("budget", ok=True, detail="API calls are left")
+
+    def _plan(self) -> Plan:
+        """What the org's calls allow; told when it changes."""
+        settings = self._settings
+        schema = self._scope.schema if self._scope else None
+        more = len(schema.related) if schema else 0
+        wanted = Wanted(
+            poll=settings.crm_poll_seconds,
+            deletes=settings.crm_deletes_seconds,
+            reference=settings.crm_reference_seconds,
+            describe=DESCRIBE_EVERY,
+            sweep=settings.crm_sweep_seconds,
+            objects=5 + more,
+            deletable=4 + more,
+            described=10 + more,
+        )
+        plan = self._ports.metrics.budget.plan(wanted)
+        self._timetable.stretch = plan.stretch
+        if (plan.level, plan.poll_seconds) != self._told:
+            self._told = (plan.level, plan.poll_seconds)
+            self._ports.log.info("plan", plan=str(plan))
+        return plan
+
+    async def status(self) -> dict[str, object]:
+        """For ``/status``: the plan, what was read, and what is left out."""
+        plan, scope = self._plan(), self._scope
+        return {
+            "plan": {**dataclasses.asdict(plan), "level": plan.level.name.lower(), "text": str(plan)},
+            "deals": scope.outbox.live_deals() if scope else None,
+            "polled_at": scope.last_poll if scope else None,
+            "detail": scope.detail() if scope else None,
+            "problems": scope.schema.problems() if scope else (),
+        }
 
     def _covered(self, done: Polled) -> None:
         late = behind(done)
@@ -212,6 +249,8 @@ class _Timetable:
     def __init__(self, deletions: float, references: float) -> None:
         self._deletions = deletions
         self._references = references
+        self.stretch = 1.0
+        """Factor on every interval, as the plan asks."""
         self._deletions_due = 0.0
         self._references_due = 0.0
         self._describe_due: float | None = None
@@ -220,7 +259,7 @@ class _Timetable:
         """Whether ten minutes have passed since the schema was last read."""
         due = self._describe_due is not None and now >= self._describe_due
         if due or self._describe_due is None:
-            self._describe_due = now + DESCRIBE_EVERY
+            self._describe_due = now + DESCRIBE_EVERY * self.stretch
         return due
 
     def asked(self, now: float) -> Asked:
@@ -230,6 +269,6 @@ class _Timetable:
     def done(self, asked: Asked, now: float) -> None:
         """Only what worked is due later."""
         if asked.deletions:
-            self._deletions_due = now + self._deletions
+            self._deletions_due = now + self._deletions * self.stretch
         if asked.references:
-            self._references_due = now + self._references
+            self._references_due = now + self._references * self.stretch

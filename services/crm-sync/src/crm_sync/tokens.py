@@ -1,7 +1,6 @@
 """Access tokens: one login at a time, few of them, and never a login storm against a refusing org.
 
-The client credentials flow only works on the org's My Domain host.
-https://help.salesforce.com/s/articleView?id=sf.remoteaccess_oauth_client_credentials_flow.htm
+How a login is made is in ``login.py``.
 """
 
 from __future__ import annotations
@@ -11,14 +10,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import msgspec
-from pydantic import SecretStr
 
 from crm_sync.errors import LoginDelayed, SalesforceUnavailable
-from crm_sync.faults import login_error, read_fault
 from crm_sync.fields import long_id
 from troth_chassis.clock import Clock
 from troth_chassis.errors import TrothError
-from troth_chassis.http import HttpClient
 
 EARLY_REFRESH = 45 * 60.0
 FORCED_SPACING = 30.0
@@ -47,27 +43,6 @@ class _Answer(msgspec.Struct):
     id: str
 
 
-class ClientCredentials:
-    """Logs in with a client id and secret."""
-
-    def __init__(self, http: HttpClient, client_id: str, client_secret: SecretStr) -> None:
-        self._http = http
-        self._client_id = client_id
-        self._client_secret = client_secret
-
-    async def __call__(self) -> Token:
-        """A new token; AccessRefused with the next step when Salesforce rejects the client."""
-        form = {
-            "grant_type": "client_credentials",
-            "client_id": self._client_id,
-            "client_secret": self._client_secret.get_secret_value(),
-        }
-        response = await self._http.request("POST", PATH, data=form)
-        if response.status_code != 200:
-            raise login_error(read_fault(response.status_code, _json(response.content)))
-        return read_token(response.content)
-
-
 def read_token(body: bytes) -> Token:
     """The token answer; the org is the last but one part of its ``id`` URL."""
     try:
@@ -78,7 +53,8 @@ def read_token(body: bytes) -> Token:
     return Token(answer.access_token, answer.instance_url.rstrip("/"), long_id(org))
 
 
-def _json(body: bytes) -> object:
+def json_of(body: bytes) -> object:
+    """The body as JSON, or else as text."""
     try:
         return msgspec.json.decode(body)
     except msgspec.DecodeError:
