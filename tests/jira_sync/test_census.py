@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
@@ -11,6 +12,8 @@ from tests.jira_sync.small_site import APA, issue
 
 from jira_sync.absence import Absences, is_suspect, project_class
 from jira_sync.errors import ForbiddenError
+from jira_sync.reader import TokenPage
+from jira_sync.scope import Scope
 from troth_contracts.jira import Sprint
 from troth_contracts.topics import BOARDS, ISSUES, SPRINTS, VERSIONS, Topic
 
@@ -172,6 +175,36 @@ async def test_an_account_that_may_not_list_trashed_projects_still_takes_a_censu
     await days_later(large)
     await days_later(large, 700)
     assert "10030" not in live(large, ISSUES)
+
+
+async def test_a_census_that_is_cut_deletes_nothing_and_says_so(large: Stage) -> None:
+    """A repeated page token in one project: its neighbours are compared, the poll goes on."""
+    search = large.site.search
+
+    async def cut(
+        jql: str, fields: Sequence[str], token: str | None, size: int, reconcile: Sequence[str] = ()
+    ) -> TokenPage:
+        is_cut = jql.startswith('project in ("APA") ORDER')
+        page = await search(jql, fields, None if is_cut else token, size, reconcile)
+        if is_cut:
+            return TokenPage(page.items[:5], "again", is_last=False)
+        return page
+
+    large.site.search = cut  # type: ignore[method-assign]
+    delete(large, "10030")
+    await days_later(large)
+    await days_later(large, 700)
+    assert "10030" in live(large, ISSUES)
+    assert "project APA not read" in large.health.checks["jira"].detail
+    assert large.health.ready
+
+
+async def test_a_project_no_longer_wanted_leaves_the_topic(large: Stage) -> None:
+    large.scope = Scope(projects=("APA",))
+    large.start()
+    await days_later(large)
+    assert not {"10101", "10102"} & live(large, ISSUES)
+    assert "10001" in live(large, ISSUES)
 
 
 def test_the_share_that_is_suspect() -> None:

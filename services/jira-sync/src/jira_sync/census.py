@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from jira_sync.absence import AbsenceClass, Absences, Roster, is_suspect, project_class
 from jira_sync.budget import Priority, asking_as
-from jira_sync.errors import ForbiddenError
+from jira_sync.errors import ForbiddenError, ScanFailedError
 from jira_sync.intake import DIRECT_READS, IssueIntake
 from jira_sync.metrics import SyncMetrics
 from jira_sync.paging import token_pages
@@ -49,6 +49,8 @@ class Census:
         self._taken_at: datetime | None = None
         self._found: dict[AbsenceClass, int] = {}
         self._suspects: dict[str, int] = {}
+        self._unread: dict[str, str] = {}
+        """Projects whose list of ids could not be read to its end: nothing follows from it."""
         self._deleted: set[str] = set()
         self.absences = Absences()
         self.structure = StructureCensus(view, reader, publication, self.absences)
@@ -101,14 +103,18 @@ class Census:
         """For people: what is missing and why; empty when nothing is."""
         told = [f"{count} {name}" for name, count in self._found.items() if count and name != "deleted"]
         told += [f"project {key} suspect: {count} missing" for key, count in self._suspects.items()]
+        told += [f"project {key} not read: {reason}" for key, reason in self._unread.items()]
         return ", ".join(told)
 
     async def _take(self, now: datetime, beat: Beat) -> None:
         roster = await self._roster()
         here: dict[str, frozenset[str]] = {}
-        self._found, self._suspects = {}, {}
+        self._found, self._suspects, self._unread = {}, {}, {}
         for project_id, key in self._projects(roster).items():
-            here[project_id] = await self._ids(key)
+            try:
+                here[project_id] = await self._ids(key)
+            except (ForbiddenError, ScanFailedError) as error:
+                self._unread[key] = str(error)
             beat()
         await self._read_unknown(frozenset().union(*here.values()), beat)
         everywhere = frozenset().union(*here.values())
@@ -127,7 +133,11 @@ class Census:
             self._count(whole, len(known))
             return
         missing = known - here
-        if is_suspect(known, missing):
+        if key in self._unread:
+            return
+        if not self._is_wanted(key):
+            self.absences.suspect("issue", known, now)  # asked for directly, then left out by rule
+        elif is_suspect(known, missing):
             self._suspects[key] = len(missing)
             self._count("suspect", len(missing))
         else:
@@ -164,9 +174,12 @@ class Census:
         return {
             project_id: key
             for project_id, key in roster["live"].items()
-            if (key in scope.projects or (not scope.projects and project_id in known))
-            and key not in scope.excluded_projects
+            if self._is_wanted(key) and (scope.projects or project_id in known)
         }
+
+    def _is_wanted(self, key: str) -> bool:
+        scope = self._view.scope
+        return (not scope.projects or key in scope.projects) and key not in scope.excluded_projects
 
     async def _ids(self, key: str) -> frozenset[str]:
         query = f'project in ("{key}") ORDER BY id ASC'
