@@ -80,6 +80,7 @@ async def test_a_row_in_a_transaction_is_locked_for_others(org: ControlledOrg) -
     await org.admin.post("/admin/transactions", json={"operations": [RENAME]})
     locked = await org.admin.post("/admin/records/Opportunity", json={"Id": deal_id(1), "Name": "Other"})
     assert locked.status_code == 409
+    assert (await org.admin.delete(f"/admin/records/Opportunity/{deal_id(1)}")).status_code == 409
     again = await org.admin.post("/admin/transactions", json={"operations": [RENAME]})
     assert again.status_code == 422
     assert len((await org.admin.get("/admin/transactions")).json()) == 1

@@ -46,8 +46,7 @@ def build_admin(site: Site) -> FastAPI:
 
 async def write(name: ObjectName, fields: Document, site: Held, stamp: str | None = None) -> dict[str, Any]:
     """Insert a record, or update it when its Id is known; `stamp` forces SystemModstamp, else the clock gives it."""
-    if site.transactions.locked(long_id(str(fields.get("Id")))):
-        raise HTTPException(409, f"{name} {fields['Id']} is locked by an open transaction")
+    _check_lock(site, str(fields.get("Id")))
     try:
         return dict(site.org.write(name, fields, at=_stamp(stamp)))
     except ValueError as error:
@@ -56,6 +55,7 @@ async def write(name: ObjectName, fields: Document, site: Held, stamp: str | Non
 
 async def delete(name: ObjectName, row_id: str, site: Held, *, hard: bool = False) -> dict[str, Any]:
     """Delete a record and what cascades from it; `hard` skips or empties the recycle bin."""
+    _check_lock(site, row_id)
     if not site.org.delete(name, long_id(row_id), hard=hard):
         raise HTTPException(404, f"{name} {row_id} is not there")
     return {"deleted": long_id(row_id), "hard": hard}
@@ -63,6 +63,7 @@ async def delete(name: ObjectName, row_id: str, site: Held, *, hard: bool = Fals
 
 async def undelete(name: ObjectName, row_id: str, site: Held) -> dict[str, Any]:
     """Take a record and what went with it out of the recycle bin."""
+    _check_lock(site, row_id)
     if not site.org.undelete(name, long_id(row_id)):
         raise HTTPException(404, f"{name} {row_id} is not in the recycle bin")
     return dict(site.org.table(name).get(long_id(row_id)) or {})
@@ -125,6 +126,11 @@ async def set_clock(document: Document, site: Held) -> dict[str, str]:
     for kind in site.org.schema:
         site.org.empty_recycle_bin(kind.name, site.clock.now() - RECYCLE_BIN)
     return {"now": stamp(site.clock.now())}
+
+
+def _check_lock(site: Site, row_id: str) -> None:
+    if site.transactions.locked(long_id(row_id)):
+        raise HTTPException(409, f"{row_id} is locked by an open transaction")
 
 
 def _stamp(text: str | None) -> str | None:
