@@ -37,7 +37,7 @@ async def test_any_order_gives_the_same_state(postgres: str, seed: int) -> None:
         await engine.go_live()
         for batch in batches(shuffled(rng), rng):
             await engine.take(batch)
-            if rng.random() < 0.3:
+            if rng.random() < 0.2:
                 await engine.evaluate()
         await engine.evaluate()
         assert differences(await final_state(engine), _in_order) == {}
@@ -48,7 +48,7 @@ async def test_every_departure_and_return_of_a_record_is_noticed(postgres: str) 
     async with open_engine(postgres) as engine:
         await run_in_order(engine)
         version = max(version_of(record) for record in records(Company()))
-        for record in latest_of_each_key(without_most_closed_sprints=True):
+        for record in latest_of_each_key():
             for again in (True, False):
                 version += 1
                 await engine.take([with_version(record, version, deleted=again)])
@@ -129,12 +129,13 @@ def batches(stream: list[OutRecord], rng: random.Random) -> list[list[OutRecord]
     return found
 
 
-def latest_of_each_key(*, without_most_closed_sprints: bool = False) -> list[OutRecord]:
+def latest_of_each_key() -> list[OutRecord]:
+    """Without what differs from another record in its number only: most closed sprints, two of three like teams."""
     latest: dict[tuple[str, str], OutRecord] = {}
     for record in sorted(records(Company()), key=version_of):
         if BY_NAME[record.topic].kind == "state":
             latest[record.topic, record.key] = record
-    dull = re.compile(r":[1-6](0[0-9]|10)$") if without_most_closed_sprints else re.compile(r"$^")
+    dull = re.compile(r":([1-6](0[0-9]|10)|[56][0-9]*)$")
     return [
         record
         for record in latest.values()
