@@ -119,6 +119,22 @@ async def test_a_second_transaction_of_one_second_that_commits_late_is_found(sta
     assert stage.deals()[deal].name == "second"
 
 
+async def test_a_renamed_account_reads_its_deals_again(stage: Stage) -> None:
+    """The deal's own stamp does not move."""
+    account = stage.org.put("Account", Name="Acme Ltd")
+    deal, other = stage.org.deal(AccountId=account), stage.org.deal()
+    await stage.poll()
+    await stage.poll(2_000)
+    stage.restart()
+    await stage.poll()
+
+    stage.org.put("Account", account, Name="Acme Group")
+    await stage.poll(400)
+
+    assert stage.deals()[deal].account_name == "Acme Group"
+    assert stage.deals()[other].account_name is None
+
+
 async def test_soft_delete_and_undelete(stage: Stage) -> None:
     deal = stage.org.deal()
     await stage.poll()

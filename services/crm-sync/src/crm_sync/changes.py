@@ -6,6 +6,7 @@ rows that far back. Reading all those deals again each time would multiply the c
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -95,6 +96,16 @@ class Parents:
 
     def __init__(self) -> None:
         self._deal_of: dict[str, str] = {}
+        self._of_account: defaultdict[str, set[str]] = defaultdict(set)
+
+    def note_account(self, account_id: str | None, deal: str) -> None:
+        """The deal shows the account's name."""
+        if account_id:
+            self._of_account[account_id].add(deal)
+
+    def deals_of_accounts(self, account_ids: Iterable[str]) -> set[str]:
+        """Deals that show the name of one of the accounts."""
+        return set().union(*(self._of_account.get(each, ()) for each in account_ids))
 
     def note(self, child_id: str, deal: str) -> None:
         """The child belongs to the deal."""
@@ -102,6 +113,7 @@ class Parents:
 
     def note_deal(self, deal: Deal) -> None:
         """All parts of a published deal."""
+        self.note_account(deal.account_id, deal.id)
         children = [item.id for item in deal.line_items] + [role.id for role in deal.roles]
         children += [record.id for record in deal.related]
         self._deal_of.update(dict.fromkeys(children, deal.id))

@@ -72,6 +72,8 @@ STAGE = Wanted(
 CURRENCY = Wanted("CurrencyType", _names("Id IsoCode ConversionRate IsCorporate"))
 USER = Wanted("User", _names("Id Name Email IsActive"))
 PRODUCT = Wanted("Product2", _names("Id Name ProductCode Family IsActive IsDeleted"))
+ACCOUNT = Wanted("Account", _names("Id Name SystemModstamp"))
+"""Its name is in the deal, and a rename moves no stamp of the deal."""
 
 CUSTOM = "__c"
 """Ending of the name of what an administrator added."""
@@ -80,8 +82,8 @@ MOST_RELATED = 10
 
 CHILDREN = (LINE_ITEM, CONTACT_ROLE, TEAM_MEMBER, HISTORY)
 REFERENCES = (STAGE, CURRENCY, USER, PRODUCT)
-ALL = (OPPORTUNITY, *CHILDREN, *REFERENCES)
-OPTIONAL = frozenset({CURRENCY.name, TEAM_MEMBER.name})
+ALL = (OPPORTUNITY, *CHILDREN, *REFERENCES, ACCOUNT)
+OPTIONAL = frozenset({CURRENCY.name, TEAM_MEMBER.name, ACCOUNT.name})
 """Absent in an org with a single currency, or without opportunity teams: normal."""
 
 

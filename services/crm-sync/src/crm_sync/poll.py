@@ -9,12 +9,20 @@ from datetime import datetime, timedelta
 import structlog
 
 from crm_sync.changes import changed_rows, deal_id, stamp_of
-from crm_sync.describe import CONTACT_ROLE, LINE_ITEM, OPPORTUNITY, TEAM_MEMBER, ObjectSchema, OrgSchema
+from crm_sync.describe import (
+    ACCOUNT,
+    CONTACT_ROLE,
+    LINE_ITEM,
+    OPPORTUNITY,
+    TEAM_MEMBER,
+    ObjectSchema,
+    OrgSchema,
+)
 from crm_sync.errors import ReplicationLogLost
 from crm_sync.fields import Record
 from crm_sync.paging import pages
 from crm_sync.scope import Scope, batches
-from crm_sync.watermarks import CHANGES, deletions_of, time_of
+from crm_sync.watermarks import ACCOUNTS, CHANGES, deletions_of, time_of
 from troth_contracts.sync import Watermark
 
 _STANDARD = (OPPORTUNITY.name, LINE_ITEM.name, CONTACT_ROLE.name, TEAM_MEMBER.name)
@@ -78,6 +86,7 @@ class Poll:
                 await self._deletions(name, found)
         if asked.references:
             await self._scope.publish_references(self._version)
+            await self._renamed(found)
         await self._publish(found, beat)
         return await self._finish(found)
 
@@ -110,6 +119,19 @@ class Poll:
         if last and stamp and stamp < last - self._overlap and not recent.knows(schema.name, row_id):
             self._scope.metrics.late_rows.labels(schema.name).inc()
             self._log.warning("a row became visible late", object=schema.name, stamp=stamp.isoformat())
+
+    async def _renamed(self, found: _Found) -> None:
+        """Deals of accounts that changed are read again: they show the account's name."""
+        scope = self._scope
+        schema = scope.schema.objects.get(ACCOUNT.name)
+        if schema is None:
+            return
+        since = scope.marks.position(ACCOUNTS) or scope.marks.position(CHANGES) or self._at
+        changed: list[str] = []
+        async for page in pages(scope.reader, changed_rows(schema, since - self._overlap)):
+            changed += [str(row["Id"]) for row in page.records]
+        found.ids.update(dict.fromkeys(sorted(scope.parents.deals_of_accounts(changed))))
+        found.marks.append(scope.marks.moved(ACCOUNTS, self._at))
 
     async def _deletions(self, name: str, found: _Found) -> None:
         """Hard deletions never show in a query, and team members go without a trace."""

@@ -103,6 +103,7 @@ class Scope:
         self.last_poll = None
 
     def _remember(self, deal_id: str, records: DealRecords, read_at: datetime) -> None:
+        self.parents.note_account(str(records.opportunity.get("AccountId") or ""), deal_id)
         for name, rows in rows_of(records).items():
             for row in rows:
                 stamp = stamp_of(self.schema.objects[name], row)

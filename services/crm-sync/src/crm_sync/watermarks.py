@@ -14,6 +14,8 @@ CHANGES = "changes"
 BACKFILL = "backfill"
 """Stamp up to which the first full read has come."""
 
+ACCOUNTS = "accounts"
+"""Server time from which renamed accounts must be looked for."""
 SWEEP = "sweep"
 """Server time of the last full comparison."""
 
