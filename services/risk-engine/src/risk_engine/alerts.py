@@ -67,6 +67,8 @@ class Alerts:
             reason="resolved",
             sequence=step.state.sequence,
             at=step.state.changed_at,
+            title=f"Resolved: {last.title}",
+            next_step="Nothing; this is over.",
         )
 
     async def _told(self, connection: Connection, step: Transition, finding: Finding) -> AlertTransition:
