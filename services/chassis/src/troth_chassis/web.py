@@ -12,7 +12,7 @@ from troth_chassis.health import Health
 
 def build_app(service: str, health: Health, registry: CollectorRegistry) -> FastAPI:
     """An application that a service may add its own routes to."""
-    app = FastAPI(title=service, docs_url="/docs", redoc_url=None)
+    app = FastAPI(title=service, docs_url=None, redoc_url=None)  # those pages load scripts from elsewhere
 
     @app.get("/healthz", include_in_schema=False)
     async def healthz() -> JSONResponse:

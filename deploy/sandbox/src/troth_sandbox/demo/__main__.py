@@ -129,7 +129,7 @@ def _tell_story(out: DemoConsole, stage: Stage, verdict: Verdict, *, settled: bo
         out.say(f"UNEXPECTED {item}")
     if not settled:
         out.say("the services did not settle in time")
-    out.say(f"look: {stage.addresses.risk_engine}/alerts  {stage.addresses.risk_engine}/docs")
+    out.say(f"look: {stage.addresses.risk_engine}/alerts  {stage.addresses.risk_engine}/openapi.json")
 
 
 if __name__ == "__main__":
