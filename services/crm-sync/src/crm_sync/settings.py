@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from crm_sync.selection import Selection
 from troth_chassis.settings import ChassisSettings
@@ -21,7 +21,7 @@ class CrmSettings(ChassisSettings):
     crm_client_secret: SecretStr | None = Field(default=None, min_length=1)
     crm_client_secret_path: Path | None = None
     """Instead of the secret: a file that is read again when it changes."""
-    crm_jwt_key_path: Path | None = None
+    crm_jwt_key_path: Path | None = Field(default=None, validate_default=True)
     """RSA private key in PEM form, for the JWT bearer flow; read again when it changes."""
     crm_username: str | None = None
     """The integration user the JWT speaks for."""
@@ -64,14 +64,20 @@ class CrmSettings(ChassisSettings):
             units=_listed(self.crm_units),
         )
 
-    @model_validator(mode="after")
-    def _one_login(self) -> CrmSettings:
-        ways = (self.crm_client_secret, self.crm_client_secret_path, self.crm_jwt_key_path)
+    @field_validator("crm_jwt_key_path")
+    @classmethod
+    def _one_login(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        """On a field, not on the whole, so that it is told together with every other problem."""
+        ways = (info.data.get("crm_client_secret"), info.data.get("crm_client_secret_path"), value)
         if sum(way is not None for way in ways) != 1:
             raise ValueError(
                 "exactly one of TROTH_CRM_CLIENT_SECRET, TROTH_CRM_CLIENT_SECRET_PATH "
                 "and TROTH_CRM_JWT_KEY_PATH is required"
             )
+        return value
+
+    @model_validator(mode="after")
+    def _jwt_speaks_for_somebody(self) -> CrmSettings:
         if self.crm_jwt_key_path and not self.crm_username:
             raise ValueError("TROTH_CRM_USERNAME is required with TROTH_CRM_JWT_KEY_PATH")
         return self
