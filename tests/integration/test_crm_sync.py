@@ -257,8 +257,10 @@ def test_unreachable_salesforce_makes_the_service_not_ready_and_it_recovers(serv
     service.org.faults(
         {"match": {"path": "/services/data/", "times": None}, "act": {"status": 503, "html": True}}
     )
-    service.wait(lambda: service.ready()[0] == 503)
-    assert "Salesforce" in service.ready()[1]["checks"]["salesforce"]["detail"]
+    service.wait(lambda: not service.ready()[1]["checks"]["salesforce"]["ok"])
+    code, answer = service.ready()
+    assert code == 503
+    assert "Salesforce" in answer["checks"]["salesforce"]["detail"]
     service.org.no_faults()
     service.wait(lambda: service.ready()[0] == 200)
 
