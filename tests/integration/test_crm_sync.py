@@ -257,10 +257,13 @@ def test_unreachable_salesforce_makes_the_service_not_ready_and_it_recovers(serv
     service.org.faults(
         {"match": {"path": "/services/data/", "times": None}, "act": {"status": 503, "html": True}}
     )
-    service.wait(lambda: not service.ready()[1]["checks"]["salesforce"]["ok"])
-    code, answer = service.ready()
-    assert code == 503
-    assert "Salesforce" in answer["checks"]["salesforce"]["detail"]
+
+    def names_salesforce() -> bool:
+        code, answer = service.ready()
+        check = answer["checks"]["salesforce"]
+        return code == 503 and not check["ok"] and "Salesforce" in check["detail"]
+
+    service.wait(names_salesforce)
     service.org.no_faults()
     service.wait(lambda: service.ready()[0] == 200)
 
