@@ -1,13 +1,11 @@
 """Spoilt pages of token loops, shuffled changelogs, and edits that make no sense."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
 from troth_sandbox.jira import sample
-from troth_sandbox.jira.app import admin_api, api
 from troth_sandbox.jira.clock import DAY_MS, SettableClock, parse_instant
 from troth_sandbox.jira.seed import parse
 from troth_sandbox.jira.site import Site
@@ -23,21 +21,6 @@ def site() -> Site:
     clock = SettableClock()
     clock.set(NOW, frozen=True)
     return Site(parse(sample.content(12)), clock)
-
-
-@pytest.fixture
-async def jira(site: Site) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(app=api(site))
-    auth = (sample.EMAIL, sample.TOKEN)
-    async with httpx.AsyncClient(transport=transport, base_url="http://jira.test", auth=auth) as client:
-        yield client
-
-
-@pytest.fixture
-async def admin(site: Site) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(app=admin_api(site))
-    async with httpx.AsyncClient(transport=transport, base_url="http://admin.test/admin") as client:
-        yield client
 
 
 async def spoil(admin: httpx.AsyncClient, page: str, nth: int = 1, times: int = 1) -> None:

@@ -1,13 +1,11 @@
 """What a change leaves behind: the history items Jira would write, the sprint's life, and the write log."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
 from troth_sandbox.jira import sample
-from troth_sandbox.jira.app import admin_api, api
 from troth_sandbox.jira.clock import SettableClock, parse_instant
 from troth_sandbox.jira.seed import parse
 from troth_sandbox.jira.site import Site
@@ -22,21 +20,6 @@ def site() -> Site:
     clock = SettableClock()
     clock.set(NOW, frozen=True)
     return Site(parse(sample.content(8)), clock)
-
-
-@pytest.fixture
-async def jira(site: Site) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(app=api(site))
-    auth = (sample.EMAIL, sample.TOKEN)
-    async with httpx.AsyncClient(transport=transport, base_url="http://jira.test", auth=auth) as client:
-        yield client
-
-
-@pytest.fixture
-async def admin(site: Site) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(app=admin_api(site))
-    async with httpx.AsyncClient(transport=transport, base_url="http://admin.test/admin") as client:
-        yield client
 
 
 async def items_of(admin: httpx.AsyncClient, fields: Json, issue: str = "10001") -> list[Json]:
