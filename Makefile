@@ -43,8 +43,8 @@ lint: $(STAMP) ## Lint, types, imports and generated files only
 backtest: $(STAMP) ## Hold the forecast against real sprints; fails outside its bands (DATA=folder: report on your own)
 	@$(BIN)/python -m risk_engine backtest "$(or $(DATA),$(PUBLIC_SPRINTS))" $(if $(DATA),,--check)
 
-bench: $(STAMP) ## Measure ingest rate and event-to-alert latency, as ratios to a baseline of the same run
-	@$(BIN)/python -m tests.bench
+bench: $(STAMP) ## Measure rates, latencies and costs beside a baseline or bound of the same run (ONLY=group, QUICK=1)
+	@$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick)
 
 faults: $(STAMP) ## Kill services at random moments and compare the outcome (FULL=1: at full size)
 	@$(BIN)/python -m pytest tests/e2e -k kill

@@ -1,135 +1,78 @@
-"""``python -m tests.bench``: two figures of the whole product, each beside a baseline of the same run.
+"""``python -m tests.bench``: figures by group, each beside a baseline or a bound of the same run.
 
 Never part of the tests: a figure depends on the machine, the ratio to its baseline much less.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import os
 import platform
-import tempfile
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
-from tests.bench import ingest, latency
-from tests.bench.ingest import IngestFigures
-from tests.bench.latency import POLL_SECONDS, Sample, spread
-from tests.e2e.play import GIVEN_SERVERS, REAL_KAFKA, open_play
+from tests.bench import product
+from tests.bench.group import Bench, Group
 
-from troth_sandbox.brokers import open_broker
 from troth_sandbox.errors import SandboxError
-from troth_sandbox.postgres import open_database
 
 REPORT = Path(__file__).resolve().parents[2] / "build" / "bench.json"
-SEED = 7
+GROUPS: Mapping[str, Group] = {
+    "product": product.measure,
+}
 
 
 def main(
-    records: Annotated[int, typer.Option(help="Records to take in.")] = 100_000,
-    sample: Annotated[int, typer.Option(help="Records of the row by row comparison.")] = 10_000,
-    changes: Annotated[int, typer.Option(help="Changes to follow from a vendor to the receiver.")] = 40,
+    only: Annotated[
+        list[str] | None, typer.Option(help=f"One of {', '.join(GROUPS)}; all when left out.")
+    ] = None,
+    *,
+    quick: Annotated[bool, typer.Option(help="A small try: shows the way, not the figures.")] = False,
     report: Annotated[Path, typer.Option(help="Where the figures are written.")] = REPORT,
 ) -> None:
-    """Measure ingest rate and event-to-alert latency on real Kafka and PostgreSQL."""
+    """Measure on real Kafka and PostgreSQL; exit code 1 when a bound does not hold."""
     console = Console()
     logging.getLogger("aiokafka").setLevel(
         logging.CRITICAL
     )  # a broker that just started answers in several tries
     try:
-        rates, samples = _measure(console, records, sample, changes)
+        broken = _run(Bench(console, quick), _chosen(only or list(GROUPS)), report)
     except SandboxError as error:
         console.print(str(error), style="bold red", highlight=False)
         raise typer.Exit(1) from error
-    figures = {"machine": _machine(), "ingest": _ingest_figures(rates), "latency": _latency_figures(samples)}
-    report.parent.mkdir(parents=True, exist_ok=True)
-    report.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    console.print(_ingest_table(figures["ingest"]), _latency_table(figures["latency"]))
-    console.print(f"written to {report}", highlight=False)
+    for sentence in broken:
+        console.print(sentence, style="bold red", highlight=False)
+    raise typer.Exit(1 if broken else 0)
 
 
-def _measure(console: Console, records: int, sample: int, changes: int) -> tuple[IngestFigures, list[Sample]]:
-    with Progress(console=console) as progress, tempfile.TemporaryDirectory(prefix="troth-bench-") as folder:
-        bar = progress.add_task("ingest", total=3 * records)
-        rates = _measure_ingest(Path(folder), records, sample, lambda done: progress.advance(bar, done))
-        settling = progress.add_task("settling", total=None)
-        with open_play(Path(folder) / "play") as play:
-            play.stage.start_services()
-            play.settle()
-            progress.update(settling, total=1, completed=1)
-            following = progress.add_task("latency", total=changes)
-            samples = latency.measure(play, changes, SEED, lambda done: progress.advance(following, done))
-    return rates, samples
+def _chosen(names: list[str]) -> Mapping[str, Group]:
+    unknown = [name for name in names if name not in GROUPS]
+    if unknown:
+        raise typer.BadParameter(f"{unknown[0]!r} is none of {', '.join(GROUPS)}")
+    return {name: GROUPS[name] for name in names}
 
 
-def _measure_ingest(folder: Path, records: int, sample: int, advance: ingest.Advance) -> IngestFigures:
-    """Servers of its own: topics and tables must be empty."""
-    environ = {name: value for name, value in os.environ.items() if name not in GIVEN_SERVERS}
-    with (
-        open_broker(environ, folder / "kafka", kinds=REAL_KAFKA, say=lambda _sentence: None) as broker,
-        open_database(environ, folder / "postgres") as database,
-    ):
-        return asyncio.run(ingest.measure(broker.bootstrap, database.url, records, sample, advance))
+def _run(bench: Bench, groups: Mapping[str, Group], report: Path) -> list[str]:
+    """Measures group by group; the report is written after each, so that a later fault loses nothing."""
+    numbers: dict[str, Any] = {"machine": _machine(), "quick": bench.quick}
+    broken: list[str] = []
+    for name, measure in groups.items():
+        found = measure(bench)
+        numbers |= {name: found.numbers}
+        broken += found.broken
+        report.parent.mkdir(parents=True, exist_ok=True)
+        report.write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
+        bench.console.print(*found.tables)
+    bench.console.print(f"written to {report}", highlight=False)
+    return broken
 
 
 def _machine() -> dict[str, Any]:
     return {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.system()}
-
-
-def _ingest_figures(rates: IngestFigures) -> dict[str, Any]:
-    ratios = {
-        "engine_to_decode_only": round(rates.engine / rates.decode_only, 3),
-        "engine_to_row_by_row": round(rates.engine / rates.row_by_row, 2),
-    }
-    return {name: round(value) for name, value in asdict(rates).items()} | ratios
-
-
-def _latency_figures(samples: list[Sample]) -> dict[str, Any]:
-    figures: dict[str, Any] = {"changes": len(samples), "poll_seconds": POLL_SECONDS}
-    for name in ("from_change", "from_record"):
-        found = asdict(spread([getattr(sample, name) for sample in samples]))
-        figures[name] = {quantile: round(seconds, 3) for quantile, seconds in found.items()}
-    figures["from_change_to_poll_interval"] = {
-        quantile: round(seconds / POLL_SECONDS, 2) for quantile, seconds in figures["from_change"].items()
-    }
-    return figures
-
-
-def _ingest_table(figures: dict[str, Any]) -> Table:
-    table = Table("way", "records", "records/s", "engine is", title="Kafka to PostgreSQL")
-    table.add_row("risk-engine", f"{figures['records']:,}", f"{figures['engine']:,}", "1.00 x")
-    table.add_row(
-        "decode only",
-        f"{figures['records']:,}",
-        f"{figures['decode_only']:,}",
-        f"{figures['engine_to_decode_only']:.2f} x",
-    )
-    table.add_row(
-        "one INSERT per record",
-        f"{figures['sample']:,}",
-        f"{figures['row_by_row']:,}",
-        f"{figures['engine_to_row_by_row']:.2f} x",
-    )
-    return table
-
-
-def _latency_table(figures: dict[str, Any]) -> Table:
-    title = (
-        f"Event to accepted notice, {figures['changes']} changes, poll every {figures['poll_seconds']:g} s"
-    )
-    table = Table("from", "p50", "p95", "p99", title=title)
-    for name, words in (("from_change", "change at the vendor"), ("from_record", "its record in Kafka")):
-        table.add_row(words, *(f"{seconds:.2f} s" for seconds in figures[name].values()))
-    ratios = figures["from_change_to_poll_interval"].values()
-    table.add_row("change, in poll intervals", *(f"{ratio:.2f} x" for ratio in ratios))
-    return table
 
 
 if __name__ == "__main__":
