@@ -72,12 +72,16 @@ class DealSync:
     async def run(self, beat: Beat) -> None:
         """Polls for ever. TransientError means: call again later; what was read is not lost."""
         while True:
-            try:
-                await self.once(beat)
-            except BudgetExhausted as error:
-                await self._pause(error, beat)
-            else:
-                await self._wait(self._plan().poll_seconds, beat)
+            await self.cycle(beat)
+
+    async def cycle(self, beat: Beat) -> None:
+        """One pass and the wait until the next one is due."""
+        try:
+            await self.once(beat)
+        except BudgetExhausted as error:
+            await self._pause(error, beat)
+        else:
+            await self._wait(self._plan().poll_seconds, beat)
 
     async def once(self, beat: Beat) -> None:
         """One pass: the full read when it is not complete, else a poll."""

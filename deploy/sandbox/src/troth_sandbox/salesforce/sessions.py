@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from random import Random
 
 from troth_sandbox.salesforce.clock import SettableClock
 from troth_sandbox.salesforce.soql import Result
@@ -29,16 +30,17 @@ class Sessions:
         self._org_id = org_id
         self._user_id = user_id
         self._live: dict[str, Session] = {}
-        self._issued = 0
+        self.issued: list[str] = []
+        """Every token of this run, so that a test can look for them where none may be."""
         self.rest = SESSION_LIFE
         self.longest: timedelta | None = None
         """A control of the simulator: no session gets older than this, however often it is used."""
 
     def open(self, user_id: str | None = None) -> str:
         """A new token, for the run-as user unless another is named; the n-th of a run is always the same text."""
-        self._issued += 1
-        secret = hashlib.sha256(f"{self._org_id}/{self._issued}".encode()).hexdigest()
+        secret = hashlib.sha256(f"{self._org_id}/{len(self.issued) + 1}".encode()).hexdigest()
         token = f"{self._org_id[:15]}!AQ{secret}"
+        self.issued.append(token)
         now = self._clock.now()
         self._live[token] = Session(user_id or self._user_id, now, now)
         return token
@@ -91,9 +93,14 @@ class Cursors:
         self._clock = clock
         self._cursors: dict[str, Cursor] = {}
         self._count = 0
+        self._draws = Random(1)
+        self.page_rows: tuple[int, int] | None = None
+        """A control: fewest and most rows of a page, drawn per result; the size asked for is a hint only [q-opts]."""
 
     def open(self, token: str, result: Result, batch_size: int, *, include_deleted: bool) -> str:
         """Keep a result and return its locator."""
+        if self.page_rows:
+            batch_size = min(batch_size, self._draws.randint(*self.page_rows))
         self._count += 1
         locator = f"0r8Sim{self._count:012d}"
         self._cursors[locator] = Cursor(token, result, include_deleted, batch_size, self._clock.now())

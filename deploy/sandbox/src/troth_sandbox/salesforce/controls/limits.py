@@ -30,6 +30,7 @@ async def limits(document: Document, site: Held) -> dict[str, Any]:
     """Calls per day (`daily`, `used`), long calls at once (`concurrent_long`, `long_after_seconds`).
 
     `query_window_seconds` (null: none) makes a query that matches stamps further apart QUERY_TIMEOUT.
+    `query_page_rows` (null: as asked) are the fewest and the most rows of a page, drawn for each result.
     """
     usage, long_calls = site.usage, site.long_calls
     try:
@@ -42,6 +43,9 @@ async def limits(document: Document, site: Held) -> dict[str, Any]:
         if "query_window_seconds" in document:
             window = document["query_window_seconds"]
             site.slow_queries.window = None if window is None else timedelta(seconds=float(window))
+        if "query_page_rows" in document:
+            rows = document["query_page_rows"]
+            site.cursors.page_rows = None if rows is None else _range(*rows)
     except (ValueError, TypeError) as error:
         raise HTTPException(422, f"limits cannot be so: {error}") from error
     window = site.slow_queries.window
@@ -51,4 +55,11 @@ async def limits(document: Document, site: Held) -> dict[str, Any]:
         "concurrent_long": long_calls.allowed,
         "long_after_seconds": long_calls.after.total_seconds(),
         "query_window_seconds": window.total_seconds() if window else None,
+        "query_page_rows": site.cursors.page_rows,
     }
+
+
+def _range(fewest: int, most: int) -> tuple[int, int]:
+    if not 0 < int(fewest) <= int(most):
+        raise ValueError("a page holds at least one row, and at most no fewer than at least")
+    return int(fewest), int(most)
