@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 MEMBERS := contracts services/chassis services/crm-sync services/jira-sync services/risk-engine deploy/sandbox
 LOCK := deploy/locks/development.txt
+# Most tests wait for a broker, a poll or a time-out; each of the JOBS has servers of its own.
+JOBS ?= 4
 PUBLIC_SPRINTS := $(or $(TROTH_FIXTURES),../shared/fixtures)/sprints-tse2017
 
 .PHONY: help setup demo test check lint backtest bench faults kafka generate lock clean
@@ -26,8 +28,8 @@ setup: $(STAMP) ## Create the virtual environment and install everything into it
 demo: $(STAMP) ## Run the whole product against simulated Salesforce and Jira (ONCE=1: check the stories and exit)
 	@$(BIN)/python -m troth_sandbox.demo $(if $(ONCE),--once)
 
-test: lint ## Run everything: units, contracts, integration on real Kafka and PostgreSQL, end to end
-	@$(BIN)/python -m pytest
+test: lint ## Run everything: units, contracts, integration on real Kafka and PostgreSQL, end to end (JOBS=4 at a time)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 check: lint ## Lint, types, imports, generated files and unit tests, in about a minute
 	@$(BIN)/python -m pytest -q tests/house tests/contracts tests/chassis tests/crm_sync tests/jira_sync tests/risk_engine
