@@ -25,6 +25,9 @@ class Rows(Protocol):
     def having(self, field: str, values: Iterable[str]) -> list[Row] | None:
         """The rows whose id or reference field is one of `values`; None when the field is not indexed."""
 
+    def dated(self, field: str, low: str, high: str | None) -> Iterator[Row] | None:
+        """The rows whose `field` lies between two seconds, ordered by it and the id; None when it is not indexed."""
+
 
 class Source(Protocol):
     """An org as somebody sees it; the org itself is one that hides nothing."""
@@ -155,6 +158,11 @@ class VisibleRows:
         """The visible ones of the rows that the table finds."""
         rows = self._table.having(field, values)
         return None if rows is None else list(filter(self._visible, rows))
+
+    def dated(self, field: str, low: str, high: str | None) -> Iterator[Row] | None:
+        """The visible ones of the rows that the table finds."""
+        rows = self._table.dated(field, low, high)
+        return None if rows is None else filter(self._visible, rows)
 
     def _visible(self, row: Row) -> bool:
         return row["Id"] not in self._own and not any(row[name] in ids for name, ids in self._parents.items())

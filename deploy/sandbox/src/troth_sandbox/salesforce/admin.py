@@ -1,10 +1,13 @@
 """The controls of the simulator, on a port of their own in plain HTTP."""
 
-from collections.abc import Mapping
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Annotated, Any
 
-from fastapi import Body, Depends, FastAPI, HTTPException
+from fastapi import Body, Depends, FastAPI, HTTPException, Response
+from fastapi.responses import StreamingResponse
 
 from troth_sandbox.salesforce.clock import parse_moment, stamp
 from troth_sandbox.salesforce.controls.arguments import Document, Held, ObjectName, settled
@@ -19,6 +22,8 @@ from troth_sandbox.salesforce.values import Row
 
 RECYCLE_BIN = timedelta(days=15)
 """How long a deleted row can be brought back; looked at whenever the clock is set."""
+PIECE = 500
+"""Rows told at a time."""
 
 
 def build_admin(site: Site) -> FastAPI:
@@ -83,15 +88,28 @@ async def clear_faults(site: Held) -> dict[str, int]:
     return {"faults": 0}
 
 
-async def truth(name: ObjectName, site: Held, *, visible: bool = False, user: str | None = None) -> list[Row]:
-    """Every row as it is, with the recycle bin; `visible` or a `user`: only rows and fields that user may see."""
-    if not visible and user is None:
-        return list(site.org.table(name))
-    view = site.access.view(long_id(user or site.org.user_id))
+async def truth(
+    name: ObjectName, site: Held, *, visible: bool = False, user: str | None = None, fields: str | None = None
+) -> Response:
+    """Every row as it is, with the recycle bin; `visible` or a `user`: only rows and fields that user may see.
+
+    `fields` (with commas) leaves the other ones out.
+    """
+    view = site.access.view(long_id(user or site.org.user_id)) if visible or user else site.org
     kind = view.schema.get(name)
-    if kind is None:
-        return []
-    return [{field: row[field] for field in kind.fields} for row in view.table(name)]
+    names = [each for each in kind.fields if fields is None or each in fields.split(",")] if kind else []
+    # The rows are taken now, so that one moment is told however long it takes.
+    rows = list(view.table(name)) if kind else []
+    return StreamingResponse(_json_list(rows, names), media_type="application/json")
+
+
+async def _json_list(rows: Sequence[Row], names: Sequence[str]) -> AsyncIterator[str]:
+    yield "["
+    for start in range(0, len(rows), PIECE):
+        records = ({name: row[name] for name in names} for row in rows[start : start + PIECE])
+        yield ("," if start else "") + ",".join(map(json.dumps, records))
+        await asyncio.sleep(0)
+    yield "]"
 
 
 async def deleted(name: ObjectName, site: Held) -> Mapping[str, str]:

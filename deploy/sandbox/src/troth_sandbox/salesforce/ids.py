@@ -1,6 +1,7 @@
 """Record ids: the 18-character form everywhere, and new ids from a counter so that runs repeat."""
 
 from collections import defaultdict
+from functools import lru_cache
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -15,13 +16,14 @@ def long_id(text: str) -> str:
     """
     if len(text) != SHORT or not text.isalnum():
         return text
-    groups = (text[start : start + 5] for start in range(0, SHORT, 5))
-    return text + "".join(
-        ALPHABET[
-            sum(1 << place for place, letter in enumerate(group) if letter.isascii() and letter.isupper())
-        ]
-        for group in groups
-    )
+    return text + "".join(_capitals(text[start : start + 5]) for start in range(0, SHORT, 5))
+
+
+@lru_cache(2**17)
+def _capitals(group: str) -> str:
+    return ALPHABET[
+        sum(1 << place for place, letter in enumerate(group) if letter.isascii() and letter.isupper())
+    ]
 
 
 class IdSource:

@@ -35,7 +35,8 @@ class Org:
         self.user_id = long_id("005SimIntegratn")
         self._ids = IdSource()
         self._tables = {kind.name: Table(kind) for kind in schema}
-        self._given: defaultdict[str, dict[str, Row]] = defaultdict(dict)
+        self._given: defaultdict[str, dict[str, frozenset[str]]] = defaultdict(dict)
+        self._name_sets: dict[frozenset[str], frozenset[str]] = {}
         self._gone: defaultdict[str, dict[str, str]] = defaultdict(dict)
         self._stages: dict[str, Row] = {}
         self._pruned: str | None = None
@@ -100,8 +101,8 @@ class Org:
             self.schema.put(before)
             self._become(before)
             raise
-        for row_id, given in list(self._given[kind.name].items()):
-            self._keep(kind, row_id, convert(given))
+        for row_id in list(self._given[kind.name]):
+            self._keep(kind, row_id, convert(self._said(kind.name, row_id)))
         self.note_change(kind.name)
 
     def load(self, name: str, records: list[Mapping[str, Any]]) -> None:
@@ -120,7 +121,7 @@ class Org:
         row_id = str(changes["Id"])
         before = self._tables[name].get(row_id)
         now = at or stamp(self.clock.now())
-        given = merge(kind, self._given[name].get(row_id, {}), changes)
+        given = merge(kind, self._said(name, row_id), changes)
         given.update({field: now for field in SYSTEM_FIELDS if field in kind.fields})
         after = self._keep(kind, row_id, self._audited(kind, given, now))
         if name == "OpportunityStage":
@@ -180,7 +181,8 @@ class Org:
 
     def _keep(self, kind: ObjectType, row_id: str, given: Row) -> Row:
         row = complete(kind, given, self._stages.get, lambda: self._has_lines(row_id))
-        self._given[kind.name][row_id] = given
+        names = frozenset(given)
+        self._given[kind.name][row_id] = self._name_sets.setdefault(names, names)
         self._tables[kind.name].put(row_id, row)
         if kind.name == "OpportunityStage":
             self._define_stage(row)
@@ -188,23 +190,27 @@ class Org:
             self._refresh(str(row["OpportunityId"]))
         return row
 
+    def _said(self, name: str, row_id: str) -> dict[str, Scalar]:
+        """What a seed or writes gave explicitly for a row; the rest of it is derived."""
+        row = self._tables[name].stored(row_id)
+        return {} if row is None else {field: row[field] for field in self._given[name][row_id]}
+
     def _define_stage(self, row: Row) -> None:
         """Editing a stage changes the meaning of its opportunities and moves none of their stamps."""
         names = {str(row["MasterLabel"]), str(row["ApiName"])}
         self._stages.update(dict.fromkeys(names, row))
         for deal in list(self._tables["Opportunity"]):
             if deal["StageName"] in names:
-                given = self._given["Opportunity"][str(deal["Id"])]
-                self._given["Opportunity"][str(deal["Id"])] = {
-                    name: value for name, value in given.items() if name not in STAGE_OWNED
-                }
-                self._refresh(str(deal["Id"]))
+                deal_id = str(deal["Id"])
+                given = self._said("Opportunity", deal_id)
+                own = {name: value for name, value in given.items() if name not in STAGE_OWNED}
+                self._keep(self._tables["Opportunity"].kind, deal_id, own)
 
     def _refresh(self, deal_id: str) -> None:
         """Derive an opportunity anew; whether that moves its stamp is not documented (U), here it does not."""
-        given = self._given["Opportunity"].get(deal_id)
-        if given is not None:
-            self._keep(self._tables["Opportunity"].kind, deal_id, given)
+        deals = self._tables["Opportunity"]
+        if deals.stored(deal_id) is not None:
+            self._keep(deals.kind, deal_id, self._said("Opportunity", deal_id))
 
     def _has_lines(self, deal_id: str) -> bool:
         lines = self._tables["OpportunityLineItem"].having("OpportunityId", [deal_id]) or []
@@ -227,13 +233,13 @@ class Org:
             notes["LastCloseDateChangedHistoryId"] = entry["Id"]
         deal_id = str(after["Id"])
         return self._keep(
-            self._tables["Opportunity"].kind, deal_id, {**self._given["Opportunity"][deal_id], **notes}
+            self._tables["Opportunity"].kind, deal_id, {**self._said("Opportunity", deal_id), **notes}
         )
 
     def _discard(self, name: str, row_id: str, now: str, *, hard: bool) -> None:
         table = self._tables[name]
         self._gone[name].setdefault(row_id, now)
-        given = self._given[name][row_id]
+        given = self._said(name, row_id)
         children = self._children(name, row_id)
         if hard or "IsDeleted" not in table.kind.fields:
             table.remove(row_id)
@@ -251,7 +257,7 @@ class Org:
         table = self._tables[name]
         self._gone[name].pop(row_id, None)
         marks: Row = {"IsDeleted": False, "SystemModstamp": now}
-        self._keep(table.kind, row_id, {**self._given[name][row_id], **marks})
+        self._keep(table.kind, row_id, {**self._said(name, row_id), **marks})
         for child, child_id, deleted in self._children(name, row_id):
             row = self._tables[child].get(child_id)
             # Only what went with the parent comes back with it.
@@ -277,8 +283,9 @@ def open_org(seed: Seed, clock: SettableClock) -> Org:
     records = with_defaults(seed)
     org.user_id = str(next((user["Id"] for user in records.get("User", []) if "Id" in user), org.user_id))
     try:
-        # Stages first: everything else is read in their light.
-        for name in sorted(records, key=lambda each: each != "OpportunityStage"):
+        # Stages first: everything else is read in their light. Lines before opportunities, which know theirs.
+        order = ("OpportunityStage", "OpportunityLineItem")
+        for name in sorted(records, key=lambda each: order.index(each) if each in order else len(order)):
             org.load(name, records[name])
     except ValueError as error:
         raise SeedError(f"the seed has records that cannot be: {error}") from error

@@ -97,14 +97,24 @@ class Cursors:
         self.page_rows: tuple[int, int] | None = None
         """A control: fewest and most rows of a page, drawn per result; the size asked for is a hint only [q-opts]."""
 
-    def open(self, token: str, result: Result, batch_size: int, *, include_deleted: bool) -> str:
-        """Keep a result and return its locator."""
+    def open(
+        self, token: str, result: Result, batch_size: int, *, include_deleted: bool
+    ) -> tuple[str, Cursor]:
+        """The locator of a result, which is kept when it has more than one page."""
         if self.page_rows:
             batch_size = min(batch_size, self._draws.randint(*self.page_rows))
         self._count += 1
         locator = f"0r8Sim{self._count:012d}"
-        self._cursors[locator] = Cursor(token, result, include_deleted, batch_size, self._clock.now())
-        return locator
+        cursor = Cursor(token, result, include_deleted, batch_size, self._clock.now())
+        if len(result.ids) > batch_size:
+            self._forget()
+            self._cursors[locator] = cursor
+        return locator, cursor
+
+    def _forget(self) -> None:
+        horizon = self._clock.now() - CURSOR_LIFE
+        while self._cursors and (oldest := next(iter(self._cursors.items())))[1].opened < horizon:
+            del self._cursors[oldest[0]]
 
     def find(self, locator: str, token: str) -> Cursor | None:
         """The cursor, unless it is unknown, too old, or another session's."""

@@ -1,5 +1,6 @@
 """One spelling per value: what a seed or a write says becomes what the API answers."""
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +17,7 @@ def normal_row(kind: ObjectType, fields: Mapping[str, Any]) -> dict[str, Scalar]
     problems: list[str] = []
     row: dict[str, Scalar] = {}
     for name, value in fields.items():
-        field = kind.field(name)
+        field = kind.fields.get(name) or kind.field(name)
         if name == "attributes":
             continue
         if field is None:
@@ -45,10 +46,11 @@ def normal(field: Field, value: Any) -> Scalar:
     if field.type == "boolean":
         return _boolean(value)
     if field.type == "date":
-        return parse_day(value)
+        return sys.intern(parse_day(value))
     if field.type == "datetime":
         return stamp(parse_moment(value))
-    return long_id(_text(value))
+    # Many rows name the same parents and days.
+    return sys.intern(long_id(_text(value)))
 
 
 def _text(value: Any) -> str:
@@ -60,7 +62,7 @@ def _text(value: Any) -> str:
 def _choice(field: Field, value: str) -> str:
     if field.restricted and value not in {choice.value for choice in field.choices}:
         raise ValueError(value)
-    return value
+    return sys.intern(value) if field.choices else value
 
 
 def _number(field: Field, value: Any) -> float:

@@ -1,9 +1,12 @@
 """Bulk API 2.0 query jobs over HTTP [bulk-res]."""
 
+import asyncio
 import json
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
 
 from troth_sandbox.salesforce.api.calls import Called, Prefix, Seen, Simulated, Token, answer, both
 from troth_sandbox.salesforce.bulk import DELIMITERS, LINE_ENDINGS, Job, locator, position
@@ -86,7 +89,14 @@ async def results(job_id: str, request: Request, site: Simulated, prefix: Prefix
         "Sforce-Locator": "null" if end >= len(rows) else locator(end),
         "Sforce-NumberOfRecords": str(end - start),
     }
-    return Response(page.encode(), headers=headers, media_type="text/csv;charset=UTF-8")
+    return StreamingResponse(_yielding(page), headers=headers, media_type="text/csv;charset=UTF-8")
+
+
+async def _yielding(page: Iterator[str]) -> AsyncIterator[bytes]:
+    """Piece by piece, with a turn for the other requests between two pieces."""
+    for piece in page:
+        yield piece.encode()
+        await asyncio.sleep(0)
 
 
 def _finished(site: Site, job_id: str, prefix: str) -> Job:

@@ -10,6 +10,7 @@ from troth_sandbox.salesforce.clock import minute, parse_moment, stamp
 from troth_sandbox.salesforce.errors import ApiError, api_error
 from troth_sandbox.salesforce.schema import ObjectType
 from troth_sandbox.salesforce.simulation import Site
+from troth_sandbox.salesforce.time_index import SECOND
 
 UPDATED_DAYS = timedelta(days=30)
 DELETED_DAYS = timedelta(days=15)
@@ -30,7 +31,8 @@ async def updated(name: str, request: Request, site: Simulated, source: Seen, _p
     """Ids of rows created or changed in the window."""
     kind = _replicateable(source, name)
     start, end = _window(request, site, UPDATED_DAYS)
-    rows = source.table(kind.name)
+    # The end is a whole minute; a second too many is left out below.
+    rows = source.table(kind.name).dated("SystemModstamp", start[:SECOND], end[:SECOND]) or ()
     ids = [
         row["Id"] for row in rows if start <= str(row["SystemModstamp"]) < end and not row.get("IsDeleted")
     ]

@@ -9,10 +9,8 @@ from troth_sandbox.salesforce.errors import ApiError, api_error
 from troth_sandbox.salesforce.schema import TEXT_TYPES, Field, ObjectType
 from troth_sandbox.salesforce.soql.tokens import place
 from troth_sandbox.salesforce.soql.tree import Name, Path
+from troth_sandbox.salesforce.time_index import SECOND
 from troth_sandbox.salesforce.values import Row, Scalar
-
-SECOND = len("2026-11-25T10:00:00")
-"""Datetimes compare without their milliseconds [se-234824]; that they sort so too is not documented (U)."""
 
 Read = Callable[[Row], Scalar]
 

@@ -9,8 +9,9 @@ from troth_sandbox.salesforce.clock import parse_moment, stamp
 from troth_sandbox.salesforce.errors import ApiError
 from troth_sandbox.salesforce.ids import long_id
 from troth_sandbox.salesforce.schema import ID_TYPES, NUMBER_TYPES, TEXT_TYPES
-from troth_sandbox.salesforce.soql.binding import SECOND, Binding, Column
+from troth_sandbox.salesforce.soql.binding import Binding, Column
 from troth_sandbox.salesforce.soql.tree import All, Comparison, Condition, Literal, Not
+from troth_sandbox.salesforce.time_index import INDEXED, SECOND
 from troth_sandbox.salesforce.values import Row
 
 Test = Callable[[Row], bool]
@@ -42,6 +43,33 @@ def indexed_values(binding: Binding, condition: Condition | None) -> tuple[str, 
     if not plain or any(value.kind != "string" for value in condition.values):
         return None
     return field.name, sorted({long_id(value.text) for value in condition.values})
+
+
+def indexed_times(binding: Binding, condition: Condition | None) -> tuple[str, str, str | None] | None:
+    """An audit date of the object itself and the first and last second it can have, if the condition says so."""
+    if isinstance(condition, All):
+        return _narrowest([found for part in condition.parts if (found := indexed_times(binding, part))])
+    if not isinstance(condition, Comparison) or condition.operator not in {"=", "<", "<=", ">", ">="}:
+        return None
+    column = binding.column(condition.path)
+    span = _span(binding, column, condition.values[0])
+    if column.steps or column.field.name not in INDEXED or span is None:
+        return None
+    low, high = span
+    return (
+        column.field.name,
+        "" if condition.operator in {"<", "<="} else low,
+        None if condition.operator in {">", ">="} else high,
+    )
+
+
+def _narrowest(found: list[tuple[str, str, str | None]]) -> tuple[str, str, str | None] | None:
+    """The common part of the ranges of the field that is named first."""
+    if not found:
+        return None
+    own = [(low, high) for field, low, high in found if field == found[0][0]]
+    ends = [high for _, high in own if high is not None]
+    return found[0][0], max(low for low, _ in own), min(ends) if ends else None
 
 
 def _comparison(binding: Binding, comparison: Comparison) -> Test:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from troth_sandbox.salesforce.access import Source
 from troth_sandbox.salesforce.schema import Field, ObjectType
 from troth_sandbox.salesforce.soql.binding import Binding, Column
-from troth_sandbox.salesforce.soql.conditions import compile_condition, indexed_values
+from troth_sandbox.salesforce.soql.conditions import compile_condition, indexed_times, indexed_values
 from troth_sandbox.salesforce.soql.tree import Aggregate, Order, Query
 from troth_sandbox.salesforce.values import Row, Scalar
 
@@ -36,13 +36,14 @@ def run(org: Source, query: Query, *, include_deleted: bool, prefix: str) -> Res
     binding = Binding(org, query.text, query.source)
     render = _renderer(binding, query, prefix)
     order = [(key, _sortable(binding, key)) for key in query.order]
-    rows = _matching(binding, query, include_deleted=include_deleted)
+    rows, sorted_by = _matching(binding, query, include_deleted=include_deleted)
     name = binding.kind.name
     if query.aggregates or query.group:
         records = _window(_aggregated(binding, query, rows), query)
         return Result(len(records), name, records=records)
-    for key, column in reversed(order):
-        rows.sort(key=_sort_key(key, column), reverse=key.descending)
+    if not _is_ordered(order, sorted_by):
+        for key, column in reversed(order):
+            rows.sort(key=_sort_key(key, column), reverse=key.descending)
     rows = _window(rows, query)
     if query.count_only:
         return Result(len(rows), name)
@@ -51,16 +52,38 @@ def run(org: Source, query: Query, *, include_deleted: bool, prefix: str) -> Res
     return Result(len(rows), name, ids=ids, render=render, rows=rows, columns=columns)
 
 
-def _matching(binding: Binding, query: Query, *, include_deleted: bool) -> list[Row]:
-    table = binding.org.table(binding.kind.name)
-    narrowed = indexed_values(binding, query.where)
-    rows: Iterable[Row] | None = table.having(*narrowed) if narrowed else None
-    rows = table if rows is None else rows
+def _matching(binding: Binding, query: Query, *, include_deleted: bool) -> tuple[list[Row], str | None]:
+    """The rows, and the audit date (then the id) by which they are in order already, if they are."""
+    rows, sorted_by = _candidates(binding, query)
     if not include_deleted and "IsDeleted" in binding.kind.fields:
         rows = (row for row in rows if not row["IsDeleted"])
     if query.where is not None:
         rows = filter(compile_condition(binding, query.where), rows)
-    return list(rows)
+    return list(rows), sorted_by
+
+
+def _candidates(binding: Binding, query: Query) -> tuple[Iterable[Row], str | None]:
+    """As few rows as an index can tell."""
+    table = binding.org.table(binding.kind.name)
+    narrowed = indexed_values(binding, query.where)
+    found = table.having(*narrowed) if narrowed else None
+    if found is not None:
+        return found, None
+    field, low, high = indexed_times(binding, query.where) or (_first_name(query.order), "", None)
+    dated = table.dated(field, low, high)
+    return (table, None) if dated is None else (dated, field)
+
+
+def _first_name(order: Sequence[Order]) -> str:
+    return order[0].path.parts[0] if order and len(order[0].path.parts) == 1 else ""
+
+
+def _is_ordered(order: list[tuple[Order, Column]], sorted_by: str | None) -> bool:
+    """Whether rows in the order of an audit date and the id need no sorting."""
+    names = [column.spelling for key, column in order if not key.descending and not key.nulls_last]
+    return (
+        len(names) == len(order) > 0 and sorted_by is not None and names in ([sorted_by], [sorted_by, "Id"])
+    )
 
 
 def _window(items: list[Item], query: Query) -> list[Item]:
