@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crm_sync.budget import OWN_SHARE, Budget, Level, Wanted
 
-WANTED = Wanted(poll=30, deletes=300, reference=300, describe=600, sweep=21_600)
+WANTED = Wanted(poll=30, reference=300, describe=600, sweep=21_600, reread=900, open_deals=400)
 
 
 def budget(used: int, limit: int) -> Budget:
@@ -21,19 +23,40 @@ def test_numbers_of_a_large_org() -> None:
     plan = budget(10, 100_000).plan(WANTED)
     assert plan.poll_seconds == 30
     assert plan.stretch == 1
-    assert plan.calls_a_day == 18_168
+    assert plan.calls_a_day == 2_880 * 2 + 576 + 144 + 24 + 96 == 6_600
 
 
 def test_numbers_of_a_developer_edition() -> None:
     plan = budget(10, 15_000).plan(WANTED)
-    assert round(plan.poll_seconds) == 165
-    assert round(plan.stretch, 2) == 1.44
+    assert round(plan.poll_seconds) == 39
+    assert plan.stretch == 1
     assert plan.calls_a_day == 5_250
 
 
-@given(st.integers(1_000, 5_000_000), st.floats(5, 3_600), st.integers(1, 20))
-def test_planned_use_is_never_more_than_our_share(limit: int, poll: float, objects: int) -> None:
-    wanted = Wanted(poll=poll, deletes=300, reference=300, describe=600, sweep=21_600, objects=objects)
+def test_an_org_that_takes_no_composites_is_polled_less_often() -> None:
+    made = budget(10, 15_000)
+    made.unbundle()
+    plan = made.plan(WANTED)
+    assert plan.poll_seconds > 300
+    assert plan.calls_a_day <= 5_250
+
+
+def test_many_open_deals_are_read_again_less_often() -> None:
+    plan = budget(10, 15_000).plan(dataclasses.replace(WANTED, open_deals=20_000))
+    assert plan.stretch == pytest.approx((50 * 96 + 576 + 144 + 24) / 2_625)
+    assert plan.calls_a_day <= 5_250
+
+
+@given(
+    limit=st.integers(1_000, 5_000_000),
+    poll=st.floats(5, 3_600),
+    objects=st.integers(1, 20),
+    open_deals=st.integers(0, 1_000_000),
+)
+def test_planned_use_is_never_more_than_our_share(
+    limit: int, poll: float, objects: int, open_deals: int
+) -> None:
+    wanted = dataclasses.replace(WANTED, poll=poll, objects=objects, open_deals=open_deals)
     assert budget(0, limit).plan(wanted).calls_a_day <= limit * OWN_SHARE + 1
 
 

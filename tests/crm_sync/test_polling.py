@@ -349,7 +349,7 @@ async def test_refused_credentials_stop_a_fresh_service_and_only_pause_a_running
 async def test_used_up_api_calls_pause_for_fifteen_minutes_not_ready(stage: Stage) -> None:
     stage.org.deal()
     await stage.poll()
-    stage.org.fault = _budget_gone_then_stop()
+    stage.org.fault = _budget_gone_then_stop(stage)
     with pytest.raises(_Stopped):
         await stage.sync.run(lambda: None)
 
@@ -412,11 +412,12 @@ class _Stopped(Exception):
     pass
 
 
-def _budget_gone_then_stop() -> Fault:
-    calls = iter([BudgetExhausted("TotalRequests Limit exceeded."), _Stopped()])
+def _budget_gone_then_stop(stage: Stage) -> Fault:
+    began = stage.clock.monotonic()
 
     def strike(_call: str) -> None:
-        raise next(calls)
+        paused = stage.clock.monotonic() > began
+        raise _Stopped if paused else BudgetExhausted("TotalRequests Limit exceeded.")
 
     return strike
 

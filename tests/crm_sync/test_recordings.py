@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
+from crm_sync.answers import read_deletions, read_described, read_page
 from crm_sync.describe import ACCOUNT_NAME, CONTACT_ROLE, OPPORTUNITY, Wanted, object_schema
 from crm_sync.errors import SchemaChanged
 from crm_sync.faults import error_of, read_fault
 from crm_sync.fields import long_id, own_id, required_text
-from crm_sync.rest import read_deletions, read_described, read_page
 from crm_sync.tokens import read_token
 
 DATE = {"Date": "Thu, 17 Mar 2022 16:21:26 GMT"}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,11 +13,13 @@ from tests.crm_sync.reader_contract import DEALS, ReaderContract
 from tests.crm_sync.simulated import CLIENT, SimulatedOrg, seed, simulated_org
 from typer.testing import CliRunner
 
-from crm_sync.app import connect, login_client
+from crm_sync.app import connected
+from crm_sync.changes import changed_rows
 from crm_sync.cli import main
+from crm_sync.describe import read_schema
 from crm_sync.errors import AccessRefused
 from crm_sync.metrics import CrmMetrics
-from crm_sync.rest import worker_threads
+from crm_sync.poll import deletable
 from crm_sync.salesforce import SalesforceReader
 from crm_sync.settings import CrmSettings
 from troth_chassis.clock import SystemClock
@@ -43,8 +47,8 @@ def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatedOrg
 async def reader(simulator: SimulatedOrg) -> AsyncIterator[SalesforceReader]:
     settings = load_settings(CrmSettings, environment(simulator))
     clock, metrics = SystemClock(), CrmMetrics(CollectorRegistry())
-    async with login_client(settings, clock) as http, worker_threads(2) as pool:
-        yield connect(settings, http, pool, clock, metrics)
+    async with connected(settings, clock, metrics) as reader:
+        yield reader
 
 
 class _Networked:
@@ -76,12 +80,39 @@ class TestRestReader(ReaderContract):
         return _Networked(simulator, reader)
 
 
+async def test_all_change_lists_and_deletion_logs_of_a_poll_are_one_call(
+    simulator: SimulatedOrg, reader: SalesforceReader
+) -> None:
+    schema = await read_schema(reader)
+    now = reader.server_time
+    before = len(simulator.journal())
+
+    lists = (reader.query(changed_rows(each, now)) for each in (schema.deal, *schema.children))
+    gone = (reader.deleted(name, now - timedelta(minutes=5), now) for name in deletable(schema))
+    await asyncio.gather(*lists, *gone)
+
+    (call,) = simulator.journal()[before:]
+    assert (call["method"], call["path"]) == ("POST", "/services/data/v66.0/composite")
+
+
+async def test_describes_are_one_call_and_cost_nothing_while_nothing_changes(
+    simulator: SimulatedOrg, reader: SalesforceReader
+) -> None:
+    first = await read_schema(reader)
+    before = len(simulator.journal())
+    assert await read_schema(reader) == first
+    assert [call["path"] for call in simulator.journal()[before:]] == [
+        "/services/data/v66.0/sobjects/Opportunity/describe",
+        "/services/data/v66.0/composite",
+    ]
+
+
 async def test_a_wrong_secret_is_one_clear_sentence(simulator: SimulatedOrg) -> None:
     settings = load_settings(CrmSettings, environment(simulator, TROTH_CRM_CLIENT_SECRET="wrong-secret"))
     clock, metrics = SystemClock(), CrmMetrics(CollectorRegistry())
-    async with login_client(settings, clock) as http, worker_threads(1) as pool:
+    async with connected(settings, clock, metrics) as reader:
         with pytest.raises(AccessRefused, match="TROTH_CRM_CLIENT_SECRET"):
-            await connect(settings, http, pool, clock, metrics).org_id()
+            await reader.org_id()
 
 
 def test_check_says_of_each_object_that_it_can_be_read(simulator: SimulatedOrg) -> None:

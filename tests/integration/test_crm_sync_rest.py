@@ -18,9 +18,11 @@ import trustme
 from prometheus_client import CollectorRegistry
 from simple_salesforce.api import Salesforce
 
+from crm_sync.direct import Connection
 from crm_sync.errors import LocatorLost, LoginDelayed, SalesforceUnavailable, SessionExpired
 from crm_sync.metrics import CrmMetrics
-from crm_sync.rest import TRIES, Connection, RestReader
+from crm_sync.patience import TRIES, Patience, ServerClock
+from crm_sync.rest import RestReader
 from crm_sync.soql import Query
 from crm_sync.tokens import Token, TokenSource
 from troth_chassis.clock import AutoClock
@@ -96,7 +98,8 @@ class _Service:
         self.tokens = TokenSource(self._login, self.clock)
         self.metrics = CrmMetrics(CollectorRegistry())
         connection = Connection("66.0", timeout, str(ca))
-        self.reader = RestReader(self.tokens, connection, pool, self.clock, self.metrics)
+        patience = Patience(self.tokens, self.clock)
+        self.reader = RestReader(patience, connection, pool, self.metrics, ServerClock())
 
     async def _login(self) -> Token:
         self.logins += 1

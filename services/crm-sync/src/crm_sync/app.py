@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import ssl
 from collections.abc import AsyncIterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from pydantic import SecretStr
 
+from crm_sync.bundle import BundlingReader
 from crm_sync.bus import KafkaBus
+from crm_sync.composite import Composite
+from crm_sync.direct import Connection, DirectClient
 from crm_sync.login import Assertion, ClientCredentials, FixedSecret, JwtBearer, SecretFile
 from crm_sync.metrics import CrmMetrics
-from crm_sync.rest import Connection, RestReader, worker_threads
+from crm_sync.patience import Patience, ServerClock
+from crm_sync.rest import RestReader, worker_threads
 from crm_sync.settings import CrmSettings
 from crm_sync.sync import DealSync, Ports
 from crm_sync.tokens import Login, TokenSource
@@ -29,12 +32,7 @@ async def build(chassis: Chassis[CrmSettings], *, rebuild: bool = False) -> Asyn
     settings, clock = chassis.settings, chassis.clock
     metrics = CrmMetrics(chassis.metrics)
     bus = KafkaBus(settings.kafka_bootstrap_servers, settings.kafka_producer_mode)
-    async with (
-        login_client(settings, clock) as http,
-        worker_threads(settings.crm_max_threads) as pool,
-        contextlib.aclosing(bus),
-    ):
-        reader = connect(settings, http, pool, clock, metrics)
+    async with connected(settings, clock, metrics) as reader, contextlib.aclosing(bus):
         ports = Ports(reader, bus, clock, chassis.health, metrics, chassis.log)
         sync = DealSync(ports, settings, rebuild=rebuild)
         chassis.app.add_api_route("/status", sync.status, methods=["GET"])
@@ -58,17 +56,25 @@ async def login_client(settings: CrmSettings, clock: Clock) -> AsyncIterator[Htt
         await http.close()
 
 
-def connect(
-    settings: CrmSettings, http: HttpClient, pool: ThreadPoolExecutor, clock: Clock, metrics: CrmMetrics
-) -> RestReader:
+@contextlib.asynccontextmanager
+async def connected(
+    settings: CrmSettings, clock: Clock, metrics: CrmMetrics
+) -> AsyncIterator[BundlingReader]:
     """The reader of the configured org."""
-    login = login_of(settings, http, clock)
     connection = Connection(
         api_version=settings.crm_api_version,
         timeout=settings.crm_request_timeout_seconds,
         verify=str(settings.crm_ca_bundle) if settings.crm_ca_bundle else True,
     )
-    return RestReader(TokenSource(login, clock), connection, pool, clock, metrics)
+    server_clock = ServerClock()
+    async with (
+        login_client(settings, clock) as http,
+        worker_threads(settings.crm_max_threads) as pool,
+        contextlib.aclosing(DirectClient(connection, metrics, server_clock)) as direct,
+    ):
+        patience = Patience(TokenSource(login_of(settings, http, clock), clock), clock)
+        single = RestReader(patience, connection, pool, metrics, server_clock)
+        yield BundlingReader(single, Composite(direct, patience), metrics.budget.unbundle)
 
 
 def login_of(settings: CrmSettings, http: HttpClient, clock: Clock) -> Login:

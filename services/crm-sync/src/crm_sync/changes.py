@@ -28,9 +28,10 @@ def changed_rows(schema: ObjectSchema, since: datetime | None) -> Query:
     return Query(schema.name, tuple(fields), where, order=(schema.stamp, "Id"))
 
 
-def deal_id(schema: ObjectSchema, row: Record) -> str:
-    """The opportunity a listed row belongs to."""
-    return str(row[schema.parent or "Id"])
+def deal_id(schema: ObjectSchema, row: Record) -> str | None:
+    """The opportunity a listed row belongs to; None where a custom lookup is empty."""
+    found = row[schema.parent or "Id"]
+    return str(found) if found else None
 
 
 def stamp_of(schema: ObjectSchema, row: Record) -> datetime | None:

@@ -10,10 +10,9 @@ from typing import Annotated
 import typer
 from prometheus_client import CollectorRegistry
 
-from crm_sync.app import build, connect, login_client
+from crm_sync.app import build, connected
 from crm_sync.check import findings
 from crm_sync.metrics import CrmMetrics
-from crm_sync.rest import worker_threads
 from crm_sync.settings import CrmSettings
 from crm_sync.sweeping import swept
 from crm_sync.watermarks import SERVICE
@@ -71,8 +70,8 @@ def _settings() -> CrmSettings:
 async def _report(settings: CrmSettings) -> bool:
     clock, metrics = SystemClock(), CrmMetrics(CollectorRegistry())
     good = True
-    async with login_client(settings, clock) as http, worker_threads(settings.crm_max_threads) as pool:
-        async for finding in findings(connect(settings, http, pool, clock, metrics)):
+    async with connected(settings, clock, metrics) as reader:
+        async for finding in findings(reader):
             typer.echo(f"{'ok    ' if finding.ok else 'FAILED'}  {finding.line}")
             good = good and finding.ok
     return good

@@ -88,8 +88,9 @@ class Comparer:
         fields = tuple(name for name in wanted if name in child.fields)
         async for page in pages(self._reader, Query(child.name, fields)):
             for row in page.records:
-                if not is_deleted(row):
-                    self._parts[deal_id(child, row)] += _part_of_row(child, row)
+                deal = deal_id(child, row)
+                if deal and not is_deleted(row):
+                    self._parts[deal] += _part_of_row(child, row)
             yield len(page.records)
 
     async def against(self, org_id: str, published: AsyncIterator[InRecord]) -> Comparison:

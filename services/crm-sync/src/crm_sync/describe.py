@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from crm_sync.errors import AccessRefused, SchemaChanged
+from crm_sync.paging import together
 from crm_sync.salesforce import Described, SalesforceReader
 
 STAMPS = ("SystemModstamp", "LastModifiedDate", "CreatedDate")
@@ -175,7 +175,7 @@ async def read_schema(reader: SalesforceReader, also: tuple[str, ...] = ()) -> O
     """
     deal = replace(OPPORTUNITY, fields=tuple(dict.fromkeys((*OPPORTUNITY.fields, *also))))
     wanted = (deal, *ALL[1:], *await _related(reader))
-    found = await asyncio.gather(*(_describe(reader, item) for item in wanted))
+    found = await together(*(_describe(reader, item) for item in wanted))
     objects = {item.name: item for item in found if item is not None}
     return OrgSchema(objects, tuple(item.name for item in ALL if item.name not in objects))
 

@@ -20,7 +20,7 @@ from crm_sync.describe import (
 )
 from crm_sync.errors import ReplicationLogLost
 from crm_sync.fields import Record
-from crm_sync.paging import pages
+from crm_sync.paging import pages, together
 from crm_sync.scope import Scope, batches
 from crm_sync.watermarks import ACCOUNTS, CHANGES, deletions_of, time_of
 from troth_contracts.sync import Watermark
@@ -69,6 +69,16 @@ class _Found:
     log_lost: bool = False
 
 
+@dataclass(slots=True)
+class _Listing:
+    """Ids and stamps of one object."""
+
+    schema: ObjectSchema
+    at: datetime | None = None
+    """Server time of the first page."""
+    rows: list[Record] = field(default_factory=list)
+
+
 class Poll:
     """One poll of an org whose first full read is complete."""
 
@@ -80,13 +90,9 @@ class Poll:
 
     async def run(self, asked: Asked, beat: Beat) -> Polled:
         """Publishes what changed; the watermark never passes what Salesforce says is covered."""
-        found = await self._changes(beat)
-        if asked.deletions:
-            for name in deletable(self._scope.schema):
-                await self._deletions(name, found)
+        found = await self._changes(asked, beat)
         if asked.references:
-            await self._scope.publish_references(self._version)
-            await self._renamed(found)
+            await together(self._scope.publish_references(self._version), self._renamed(found))
         await self._publish(found, beat)
         return await self._finish(found)
 
@@ -94,27 +100,41 @@ class Poll:
     def _at(self) -> datetime:
         return time_of(self._version)
 
-    async def _changes(self, beat: Beat) -> _Found:
+    async def _changes(self, asked: Asked, beat: Beat) -> _Found:
+        """Everything is asked for at once, which makes it one call; judged when all of it is there."""
         found = _Found()
-        since = self._scope.marks.position(CHANGES)
+        scope = self._scope
+        since = scope.marks.position(CHANGES)
         start = since - self._overlap if since else None
-        self._scope.recent.reach(start)
-        for schema in (self._scope.schema.deal, *self._scope.schema.children):
-            await self._list(schema, start, found)
-            beat()
+        scope.recent.reach(start)
+        schemas = (scope.schema.deal, *scope.schema.children)
+        names = deletable(scope.schema) if asked.deletions else ()
+        until = scope.reader.server_time
+        lists = [_Listing(schema) for schema in schemas]
+        await together(
+            *(self._list(listing, start, beat) for listing in lists),
+            *(self._deletions(name, until, found) for name in names),
+        )
+        self._version = scope.marks.next_version(min(listing.at or until for listing in lists))
+        for listing in lists:
+            for row in listing.rows:
+                self._judge(listing.schema, row, found)
         return found
 
-    async def _list(self, schema: ObjectSchema, start: datetime | None, found: _Found) -> None:
-        async for page in pages(self._scope.reader, changed_rows(schema, start)):
-            self._version = self._version or self._scope.marks.next_version(page.server_time)
-            for row in page.records:
-                self._judge(schema, row, found)
+    async def _list(self, listing: _Listing, start: datetime | None, beat: Beat) -> None:
+        async for page in pages(self._scope.reader, changed_rows(listing.schema, start)):
+            listing.at = listing.at or page.server_time
+            listing.rows += page.records
+            beat()
 
     def _judge(self, schema: ObjectSchema, row: Record, found: _Found) -> None:
         recent, row_id, stamp = self._scope.recent, str(row["Id"]), stamp_of(schema, row)
         if not recent.is_news(schema.name, row_id, stamp, self._at):
             return
-        found.ids[deal_id(schema, row)] = None
+        deal = deal_id(schema, row)
+        if deal is None:
+            return
+        found.ids[deal] = None
         last = self._scope.last_poll
         if last and stamp and stamp < last - self._overlap and not recent.knows(schema.name, row_id):
             self._scope.metrics.late_rows.labels(schema.name).inc()
@@ -133,16 +153,19 @@ class Poll:
         found.ids.update(dict.fromkeys(sorted(scope.parents.deals_of_accounts(changed))))
         found.marks.append(scope.marks.moved(ACCOUNTS, self._at))
 
-    async def _deletions(self, name: str, found: _Found) -> None:
-        """Hard deletions never show in a query, and team members go without a trace."""
+    async def _deletions(self, name: str, until: datetime, found: _Found) -> None:
+        """Hard deletions never show in a query, and team members go without a trace.
+
+        ``until`` is a time that the server has told before, so that nothing has to be waited for.
+        """
         stream = deletions_of(name)
-        start = min(self._scope.marks.position(stream) or self._at, self._at) - OVERLAP
+        start = min(self._scope.marks.position(stream) or until, until) - OVERLAP
         try:
-            answer = await self._scope.reader.deleted(name, start, self._at)
+            answer = await self._scope.reader.deleted(name, start, until)
         except ReplicationLogLost as error:
             found.log_lost = True
             self._log.error("deletion log lost", object=name, since=start.isoformat(), reason=str(error))
-            found.marks.append(self._scope.marks.moved(stream, self._at))
+            found.marks.append(self._scope.marks.moved(stream, until))
             return
         is_deal = name == OPPORTUNITY.name
         deals = set(answer.ids) if is_deal else self._scope.parents.deals_of(answer.ids)

@@ -9,7 +9,7 @@ from decimal import Decimal
 from crm_sync.deal import forecast_category
 from crm_sync.describe import CURRENCY, PRODUCT, STAGE, USER, OrgSchema
 from crm_sync.fields import Record, flag, is_deleted, number, own_id, required_text, text
-from crm_sync.paging import rows
+from crm_sync.paging import rows, together
 from crm_sync.salesforce import SalesforceReader
 from crm_sync.soql import Query
 from troth_contracts.crm import CrmUser, CurrencyRate, Product, Reference, Stage
@@ -83,12 +83,14 @@ _OBJECTS = {"stage": STAGE.name, "currency": CURRENCY.name, "user": USER.name, "
 
 async def read_references(reader: SalesforceReader, schema: OrgSchema) -> list[ReferenceTable]:
     """Every readable table; one that is not readable is left out, so that nothing is taken for deleted."""
-    tables = []
-    for kind, name in _OBJECTS.items():
-        if name in schema.objects:
-            found = await rows(reader, Query(name, schema.objects[name].fields))
-            tables.append(ReferenceTable(kind, tuple(row for row in found if not is_deleted(row))))
-    return tables
+    readable = {kind: name for kind, name in _OBJECTS.items() if name in schema.objects}
+    found = await together(
+        *(rows(reader, Query(name, schema.objects[name].fields)) for name in readable.values())
+    )
+    return [
+        ReferenceTable(kind, tuple(row for row in table if not is_deleted(row)))
+        for kind, table in zip(readable, found, strict=True)
+    ]
 
 
 def default_currency(tables: list[ReferenceTable], configured: str | None) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from crm_sync.budget import BATCH
 from crm_sync.bus import Bus
 from crm_sync.changes import Parents, Recent, stamp_of
 from crm_sync.deal import DealRecords, Org
@@ -23,9 +24,6 @@ from crm_sync.whole import read_deals, rows_of
 from troth_chassis.publisher import Publisher
 from troth_contracts.crm import Deal
 from troth_contracts.topics import CRM_STATE, OPPORTUNITIES
-
-BATCH = 500
-"""Deals read and published together."""
 
 
 @dataclass(slots=True)

@@ -9,12 +9,11 @@ from datetime import timedelta
 import structlog
 from prometheus_client import CollectorRegistry
 
-from crm_sync.app import connect, login_client
+from crm_sync.app import connected
 from crm_sync.bus import Bus, KafkaBus
 from crm_sync.compare import Comparer, Comparison
 from crm_sync.describe import read_schema
 from crm_sync.metrics import CrmMetrics
-from crm_sync.rest import worker_threads
 from crm_sync.salesforce import SalesforceReader
 from crm_sync.scope import open_scope
 from crm_sync.selection import resolved
@@ -28,12 +27,7 @@ async def swept(settings: CrmSettings, *, repair: bool) -> Counter[str]:
     """How many differences of each kind; without ``repair`` they are not confirmed, and nothing is written."""
     clock, metrics = SystemClock(), CrmMetrics(CollectorRegistry())
     bus = KafkaBus(settings.kafka_bootstrap_servers, settings.kafka_producer_mode)
-    async with (
-        login_client(settings, clock) as http,
-        worker_threads(settings.crm_max_threads) as pool,
-        contextlib.aclosing(bus),
-    ):
-        reader = connect(settings, http, pool, clock, metrics)
+    async with connected(settings, clock, metrics) as reader, contextlib.aclosing(bus):
         if repair:
             return await repaired(settings, reader, bus, metrics)
         return counted(await compared(settings, reader, bus))

@@ -150,13 +150,11 @@ class DealSync:
         more = len(schema.related) if schema else 0
         wanted = Wanted(
             poll=settings.crm_poll_seconds,
-            deletes=settings.crm_deletes_seconds,
             reference=settings.crm_reference_seconds,
             describe=DESCRIBE_EVERY,
             sweep=settings.crm_sweep_seconds,
             objects=5 + more,
-            deletable=4 + more,
-            described=10 + more,
+            described=11 + more,
         )
         plan = self._ports.metrics.budget.plan(wanted)
         self._timetable.stretch = plan.stretch

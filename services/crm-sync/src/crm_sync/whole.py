@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from crm_sync.deal import DealRecords
 from crm_sync.describe import CONTACT_ROLE, HISTORY, LINE_ITEM, TEAM_MEMBER, ObjectSchema, OrgSchema
 from crm_sync.fields import Record
-from crm_sync.paging import rows
+from crm_sync.paging import rows, together
 from crm_sync.salesforce import SalesforceReader
 from crm_sync.soql import Query, by_ids
 
@@ -20,7 +19,7 @@ async def read_deals(
     reader: SalesforceReader, schema: OrgSchema, ids: Sequence[str]
 ) -> dict[str, DealRecords]:
     """By id, what Salesforce has of those deals now, deleted ones included; a missing id is not there."""
-    headers, *parts = await asyncio.gather(
+    headers, *parts = await together(
         _rows_by(reader, schema.deal, "Id", ids),
         *(_rows_by(reader, child, child.parent or "Id", ids) for child in schema.children),
     )
@@ -59,7 +58,7 @@ async def _rows_by(
 ) -> dict[str, list[Record]]:
     queries = by_ids(Query(schema.name, schema.fields), field, ids)
     found: defaultdict[str, list[Record]] = defaultdict(list)
-    for chunk in await asyncio.gather(*(rows(reader, query) for query in queries)):
+    for chunk in await together(*(rows(reader, query) for query in queries)):
         for row in chunk:
             found[str(row[field])].append(row)
     return dict(found)

@@ -101,7 +101,8 @@ async def _subresponse(
         url, body = _filled(subrequest["url"], bodies), _filled(subrequest.get("body"), bodies)
     except ApiError as error:
         return _shown(subrequest, error.status, error.body)
-    response = await client.request(subrequest.get("method", "GET"), url, json=body)
+    headers = subrequest.get("httpHeaders")
+    response = await client.request(subrequest.get("method", "GET"), url, json=body, headers=headers)
     shown = _shown(subrequest, response.status_code, body_of(response))
     if location := response.headers.get("location"):
         shown["httpHeaders"] = {"Location": location}
