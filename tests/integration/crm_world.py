@@ -21,17 +21,15 @@ import structlog
 from prometheus_client import CollectorRegistry
 from tests.crm_sync.simulated import CLIENT, seed
 
-from crm_sync.app import connect, login_client
+from crm_sync.app import connected
 from crm_sync.bus import Bus, KafkaBus
 from crm_sync.metrics import CrmMetrics
-from crm_sync.rest import worker_threads
 from crm_sync.salesforce import SalesforceReader
 from crm_sync.settings import CrmSettings
 from crm_sync.sync import DealSync, Ports
 from troth_chassis.clock import Clock
 from troth_chassis.errors import TransientError
 from troth_chassis.health import Health
-from troth_chassis.http import HttpClient
 from troth_chassis.settings import load_settings
 from troth_sandbox.salesforce.clock import SettableClock
 from troth_sandbox.salesforce.seed import parse_seed
@@ -128,16 +126,13 @@ def _as_it_is(port: Any) -> Any:
 class World:
     """Everything a test touches."""
 
-    def __init__(
-        self, site: Site, time: WorldTime, settings: CrmSettings, connect_to: HttpClient, pool: Any
-    ) -> None:
+    def __init__(self, site: Site, time: WorldTime, settings: CrmSettings) -> None:
         self.site = site
         self.org = site.org
         self.time = time
         self.clock: Clock = time
         self.settings = settings
-        self._http = connect_to
-        self._pool = pool
+        self._connections = contextlib.AsyncExitStack()
         self.told: list[MutableMapping[str, Any]] = []
         """Every line that was logged, before anything is redacted."""
         self.lives: list[Service] = []
@@ -158,7 +153,8 @@ class World:
         settings = self.settings.model_copy(update=environ)
         registry = CollectorRegistry()
         metrics, health = CrmMetrics(registry), Health(self.clock)
-        reader = self.wrap_reader(connect(settings, self._http, self._pool, self.clock, metrics))
+        connection = connected(settings, self.clock, metrics)
+        reader = self.wrap_reader(await self._connections.enter_async_context(connection))
         bus = self.wrap_bus(KafkaBus(settings.kafka_bootstrap_servers, settings.kafka_producer_mode))
         ports = Ports(reader, bus, self.clock, health, metrics, self._logger())
         self.lives.append(
@@ -199,6 +195,7 @@ class World:
         for life in self.lives:
             with contextlib.suppress(TransientError):
                 await life.bus.aclose()
+        await self._connections.aclose()
 
     def _logger(self) -> structlog.stdlib.BoundLogger:
         def keep(_logger: Any, method: str, event: MutableMapping[str, Any]) -> NoReturn:
@@ -245,10 +242,8 @@ async def a_world(
                 **environ,
             },
         )
-        skewed = SkewedTime(time)
-        async with login_client(settings, skewed) as http, worker_threads(settings.crm_max_threads) as pool:
-            world = World(site, time, settings, http, pool)
-            try:
-                yield world
-            finally:
-                await world.close()
+        world = World(site, time, settings)
+        try:
+            yield world
+        finally:
+            await world.close()
