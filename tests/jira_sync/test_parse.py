@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jira_sync.errors import UnreadableError
-from jira_sync.parse import id_list, instant, plain_date, points, rich_text, sprint_ids
+from jira_sync.parse import id_list, instant, optional_text, plain_date, points, rich_text, sprint_ids
 
 MOMENT = datetime(2022, 4, 24, 16, 41, 53, 697_000, tzinfo=UTC)
 
@@ -104,3 +104,11 @@ def test_a_description_document_gives_its_text() -> None:
     }
     assert rich_text(document) == "See APA-1"
     assert rich_text("plain") == "plain"
+
+
+def test_texts_that_no_store_could_hold_are_made_sound() -> None:
+    """A NUL was recorded in a summary (DevLake, EE-4); half of a surrogate pair passes JSON but not UTF-8."""
+    broken = {"summary": "a\x00b \ud83d c"}
+    assert optional_text(broken, "summary") == "ab \ufffd c"
+    assert rich_text("a\x00 \U0001f642") == "a \U0001f642"
+    assert rich_text({"type": "doc", "content": [{"type": "text", "text": "x\x00\udc00"}]}) == "x\ufffd"

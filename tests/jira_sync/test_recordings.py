@@ -2,41 +2,21 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import pytest
+from tests.jira_sync.recorded import ANY_ISSUE, MERICO, documents, read, rows
 
-from jira_sync.domain.changelog import former_keys, issue_events
+from jira_sync.domain.changelog import issue_events
 from jira_sync.domain.fields import SiteFields
-from jira_sync.domain.issue import read_issue
 from jira_sync.domain.structure import board_rules, read_board, read_sprint
 from jira_sync.domain.timeline import build_timeline
-from jira_sync.parse import id_list, instant
-from troth_contracts.jira import Issue, IssueEvent
+from jira_sync.parse import id_list, instant, optional_instant
+from troth_contracts.jira import IssueEvent
 
+SNAPSHOTS = ("devlake", "snapshot_tables")
 _ITEMS = "_tool_jira_issue_changelog_items"
-csv.field_size_limit(sys.maxsize)
-MERICO = SiteFields(sprint="customfield_10020", estimates=("customfield_10024", "customfield_10016"))
-IMPROVING_FLOW = SiteFields(sprint="customfield_10020", estimates=("customfield_10016",))
-
-
-def rows(place: Path, *parts: str) -> Iterator[dict[str, str]]:
-    with place.joinpath("jira", *parts).open(encoding="utf-8", newline="") as lines:
-        yield from csv.DictReader(lines)
-
-
-def documents(place: Path, name: str) -> list[dict[str, Any]]:
-    return [json.loads(row["data"]) for row in rows(place, "devlake", "raw_tables", name)]
-
-
-def read(document: dict[str, Any], fields: SiteFields) -> tuple[Issue, tuple[IssueEvent, ...]]:
-    issue = read_issue("site", document, fields)
-    return issue, issue_events(issue, document.get("changelog", {}).get("histories", ()), fields)
 
 
 def test_devlake_sprint_dates_equal_its_own_table(fixtures_dir: Path) -> None:
@@ -57,41 +37,101 @@ def test_devlake_sprint_dates_equal_its_own_table(fixtures_dir: Path) -> None:
         )
 
 
+def test_devlake_domain_sprints_are_ours_but_for_one_it_lacks(fixtures_dir: Path) -> None:
+    """Board 8 lists 30 sprints, one of them made on board 13; the domain table lacks sprint 25, without saying why."""
+    raw = documents(fixtures_dir, "_raw_jira_api_sprints.csv")
+    ours = {sprint.id: sprint for sprint in (read_sprint("site", document, ("8",)) for document in raw)}
+    table = {row["id"].rpartition(":")[2]: row for row in rows(fixtures_dir, *SNAPSHOTS, "sprints.csv")}
+    listed = {row["sprint_id"] for row in rows(fixtures_dir, *SNAPSHOTS, "_tool_jira_board_sprints.csv")}
+    assert listed == ours.keys()
+    assert ours["15"].origin_board_id == "13"
+    assert ours.keys() - table.keys() == {"25"}
+    for sprint_id, row in table.items():
+        sprint = ours[sprint_id]
+        assert [sprint.planned_start_at, sprint.planned_end_at, sprint.completed_at] == [
+            instant(row[name]) for name in ("started_date", "ended_date", "completed_date")
+        ]
+        assert (sprint.state.upper(), sprint.name) == (row["status"], row["name"])
+
+
 def recorded_events(place: Path) -> Iterator[IssueEvent]:
     """From changelogs inline in issues, and from those fetched one by one."""
-    issue: Issue | None = None
     for document in documents(place, "_raw_jira_api_issues.csv"):
-        issue, events = read(document, MERICO)
-        yield from events
-    assert issue is not None
-    yield from issue_events(issue, documents(place, "_raw_jira_api_issue_changelogs.csv"), MERICO)
+        yield from read(document, MERICO)[1]
+    yield from issue_events(ANY_ISSUE, documents(place, "_raw_jira_api_issue_changelogs.csv"), MERICO)
 
 
 def test_devlake_changelog_items_equal_its_own_tables(fixtures_dir: Path) -> None:
-    """Every item its collector kept of a planning field is one of ours, with the same values, and no other.
+    """Row for row: id, author and time of the history, field, both values and both texts of the item.
 
-    Its tables hold one item per history and field, the last; ours keeps all.
+    Left out are items that planning has no use for (remote links, workflows, ranks, worklogs, resolutions, ...), and
+    three epics that its tables were not made from. They hold one item per history and field, the last; ours keeps all.
     """
     kinds = {
         "status": "status",
         "customfield_10020": "sprint",
+        "customfield_10014": "parent",
         "assignee": "assignee",
         "summary": "summary",
+        "description": "description",
         "fixVersions": "version",
+        "duedate": "due_date",
+    }
+    heads = {
+        row["changelog_id"]: (row["author_account_id"] or None, instant(row["created"]))
+        for suffix in ("", "_extractor")
+        for row in rows(fixtures_dir, *SNAPSHOTS, f"_tool_jira_issue_changelogs{suffix}.csv")
     }
     expected = {
-        (row["changelog_id"], kinds[row["field_id"]]): (row["from_value"], row["to_value"])
+        (row["changelog_id"], kinds[row["field_id"]]): (
+            *heads[row["changelog_id"]],
+            *(row[name] for name in ("from_value", "from_string", "to_value", "to_string")),
+        )
         for suffix in ("", "_extractor")
-        for row in rows(fixtures_dir, "devlake", "snapshot_tables", f"{_ITEMS}{suffix}.csv")
+        for row in rows(fixtures_dir, *SNAPSHOTS, f"{_ITEMS}{suffix}.csv")
         if row["field_id"] in kinds
     }
     found = {
-        (event.history_id, event.field): (event.from_value or "", event.to_value or "")
+        (event.history_id, event.field): (
+            event.actor_id,
+            event.at,
+            *(text or "" for text in (event.from_value, event.from_text, event.to_value, event.to_text)),
+        )
         for event in recorded_events(fixtures_dir)
-        if event.field_id in kinds
+        if event.field_id in kinds and event.history_id in heads
     }
-    assert len(expected) > 200
+    assert len(expected) > 250
     assert found == expected
+
+
+def test_devlake_issues_equal_its_own_table(fixtures_dir: Path) -> None:
+    """Key, project, type, status, people, times and sprints; one summary was recorded with a NUL, which both drop."""
+    ours = {
+        issue.id: issue
+        for issue in (read(d, MERICO)[0] for d in documents(fixtures_dir, "_raw_jira_api_issues.csv"))
+    }
+    sprints: dict[str, set[str]] = {}
+    for row in rows(fixtures_dir, *SNAPSHOTS, "_tool_jira_sprint_issues.csv"):
+        sprints.setdefault(row["issue_id"], set()).add(row["sprint_id"])
+    table = list(rows(fixtures_dir, *SNAPSHOTS, "_tool_jira_issues.csv"))
+    assert len(table) == 30
+    for row in table:
+        issue = ours[row["issue_id"]]
+        assert (issue.issue_key, issue.project_id, issue.type_name) == (
+            row["issue_key"],
+            row["project_id"],
+            row["type"],
+        )
+        assert (issue.status_name, issue.status_category) == (row["status_name"], row["status_key"])
+        assert (issue.creator_id or "", issue.assignee_id or "") == (
+            row["creator_account_id"],
+            row["assignee_account_id"],
+        )
+        assert issue.summary == row["summary"]
+        assert [issue.created_at, issue.updated_at, issue.resolved_at] == [
+            optional_instant(row[name]) for name in ("created", "updated", "resolution_date")
+        ]
+        assert sprints.get(issue.id, set()) == set(issue.sprint_ids)
 
 
 def test_every_devlake_issue_is_read_with_its_past(fixtures_dir: Path) -> None:
@@ -124,16 +164,6 @@ def test_devlake_carry_over_is_written_after_the_close(fixtures_dir: Path) -> No
     assert all(3.2 <= gap <= 13.1 for gap in gaps)
 
 
-@pytest.mark.parametrize("folder", ["testdata", "complete_sample/sample_issues"])
-def test_every_jirametrics_issue_is_read(fixtures_dir: Path, folder: str) -> None:
-    found = sorted((fixtures_dir / "jira" / "jirametrics" / folder).glob("SP-*.json"))
-    assert found
-    for path in found:
-        issue, events = read(json.loads(path.read_text()), IMPROVING_FLOW)
-        assert build_timeline(issue, events).now.status == issue.status_id
-        assert not former_keys(issue.issue_key, events)
-
-
 def test_recorded_board_configurations_name_what_is_done(fixtures_dir: Path) -> None:
     done = {}
     for path in (
@@ -151,14 +181,3 @@ def test_go_jira_sprints_with_offsets_are_read(fixtures_dir: Path) -> None:
     page = json.loads((fixtures_dir / "jira" / "go-jira" / "sprints.json").read_text())
     sprints = [read_sprint("site", document, ("734",)) for document in page["values"]]
     assert sprints[0].completed_at == instant("2016-04-28T12:08:48.543Z")
-
-
-def test_recorded_webhook_issues_are_read_in_old_and_new_form(fixtures_dir: Path) -> None:
-    """Their bodies carry issues in version 2 form; some lack fields that search answers always have."""
-    read_issues = 0
-    for path in sorted((fixtures_dir / "jira" / "webhooks-mattermost").glob("*issue-updated*.json")):
-        document = json.loads(path.read_text()).get("issue", {})
-        if {"project", "status", "issuetype"} <= document.get("fields", {}).keys():
-            read_issue("site", document, SiteFields())
-            read_issues += 1
-    assert read_issues

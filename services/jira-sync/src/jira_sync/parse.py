@@ -90,8 +90,14 @@ def by_number(ids: Iterable[str]) -> tuple[str, ...]:
 def rich_text(value: object) -> str | None:
     """Plain text of a description: wiki text as it is, an ADF document by its text nodes."""
     if value is None or isinstance(value, str):
-        return value or None
-    return "".join(_adf_texts(value)).strip() or None
+        return sound(value or "") or None
+    return sound("".join(_adf_texts(value))).strip() or None
+
+
+def sound(value: str) -> str:
+    """Without NUL, which stores refuse; half of a surrogate pair, which UTF-8 cannot carry, becomes U+FFFD."""
+    whole = value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return whole.replace("\x00", "")
 
 
 def text(document: Json, name: str) -> str:
@@ -99,13 +105,13 @@ def text(document: Json, name: str) -> str:
     value = document.get(name)
     if value is None or isinstance(value, bool) or not isinstance(value, str | int):
         raise UnreadableError(f"field {name!r} is missing")
-    return str(value)
+    return sound(str(value))
 
 
 def optional_text(document: Json, name: str) -> str | None:
     """A text or number as text, None when absent."""
     value = document.get(name)
-    return None if value is None else str(value)
+    return None if value is None else sound(str(value))
 
 
 def part(document: Json, name: str) -> Json:

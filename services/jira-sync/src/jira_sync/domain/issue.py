@@ -16,6 +16,7 @@ from jira_sync.parse import (
     plain_date,
     points,
     rich_text,
+    sound,
     sprint_ids,
     text,
 )
@@ -63,7 +64,7 @@ def read_issue(site_id: str, document: Json, fields: SiteFields) -> Issue:
 
 
 def _labels(value: object) -> tuple[str, ...]:
-    return tuple(sorted(str(label) for label in value)) if isinstance(value, list) else ()
+    return tuple(sorted(sound(str(label)) for label in value)) if isinstance(value, list) else ()
 
 
 def _links(documents: Iterable[Json]) -> Iterable[IssueLink]:
