@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from tests.bench import product
+from tests.bench import jira, product
 from tests.bench.group import Bench, Group
 
 from troth_sandbox.errors import SandboxError
@@ -23,6 +23,7 @@ from troth_sandbox.errors import SandboxError
 REPORT = Path(__file__).resolve().parents[2] / "build" / "bench.json"
 GROUPS: Mapping[str, Group] = {
     "product": product.measure,
+    "jira": jira.measure,
 }
 
 
