@@ -31,6 +31,8 @@ _PROJECTS = re.compile(r"project in \(([^)]*)\)")
 class MemorySite:
     """A JiraReader over a seed. Tests change ``seed`` as people would, and set the faults they need."""
 
+    reconciles = True
+
     def __init__(self, seed: dict[str, Any] | None = None) -> None:
         self.seed = copy.deepcopy(seed or small_site.seed())
         self.now = NOW

@@ -24,7 +24,7 @@ LONGEST_ASKED_WAIT = 3_900.0
 """Seconds; an hourly quota and a margin. Asked for more, a call fails and the host stays closed."""
 LONGEST_CLOSED = 86_400.0
 _REQUEST_IDS = ("atl-traceid", "x-arequestid", "x-request-id", "x-sfdc-request-id")
-_RETRIED = frozenset({408, 420, 425, 429, 500, 502, 503, 504})
+RETRIED = frozenset({408, 420, 425, 429, 500, 502, 503, 504})
 
 
 class RequestBudget:
@@ -37,8 +37,8 @@ class RequestBudget:
         self._closed_until = 0.0
 
     @contextlib.asynccontextmanager
-    async def slot(self) -> AsyncIterator[None]:
-        """Waits for a place; holds it until left."""
+    async def slot(self, request: str = "") -> AsyncIterator[None]:
+        """Waits for a place; holds it until left. ``request`` (method and path) is for budgets that tell them apart."""
         await self._open()
         async with self._limiter, self._in_flight:
             await self._open()  # it may have been closed while this caller waited for its place
@@ -47,6 +47,16 @@ class RequestBudget:
     async def _open(self) -> None:
         while (wait := self._closed_until - self._clock.monotonic()) > 0:
             await self._clock.sleep(wait)
+
+    def refused(self, request: str, status: int, headers: Mapping[str, str]) -> ServerWait:
+        """Notes an answer that is to be asked for again; returns how long to wait before that."""
+        wait = asked_wait(headers, self._clock.now())
+        if wait.seconds is not None:
+            self.close_for(wait.seconds)
+        return wait
+
+    def answered(self, request: str, headers: Mapping[str, str]) -> None:
+        """Notes any other answer."""
 
     def close_for(self, seconds: float) -> None:
         """Nobody asks this host before ``seconds`` have passed; a shorter wait never undoes a longer one."""
@@ -61,7 +71,13 @@ class ServerWait:
 
 
 def asked_wait(headers: Mapping[str, str], now: datetime) -> ServerWait:
-    """Longest of Retry-After (seconds or date) and X-RateLimit-Reset; unreadable values count as not said."""
+    """Longest of Retry-After (seconds or date) and X-RateLimit-Reset; unreadable values count as not said.
+
+    ``headers`` by lower-case name. Times are compared with the server's own (``Date``), so that a clock of ours that is
+    ahead does not come too early; with ``now`` where there is none.
+    """
+    with contextlib.suppress(ValueError, TypeError):
+        now = _aware(parsedate_to_datetime(headers.get("date", "")))
     waits = [
         wait
         for wait in (
@@ -92,9 +108,12 @@ def _reset(value: str | None, now: datetime) -> float | None:
 
 
 def _until(moment: datetime, now: datetime) -> float:
+    return max(0.0, (_aware(moment) - now).total_seconds())
+
+
+def _aware(moment: datetime) -> datetime:
     """A time without offset is UTC, as HTTP dates are."""
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, (aware - now).total_seconds())
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 class _Again(Exception):
@@ -167,17 +186,17 @@ class HttpClient:
         raise AssertionError("unreachable")  # pragma: no cover
 
     async def _once(self, request: httpx.Request) -> httpx.Response:
-        async with self._budget.slot():
+        name = f"{request.method} {request.url.path}"
+        async with self._budget.slot(name):
             try:
                 response = await self._client.send(request)
             except httpx.RequestError as error:
                 raise _Again(f"{type(error).__name__} {error}".strip(), ServerWait(None)) from error
-        if response.status_code in _RETRIED:
-            wait = asked_wait(response.headers, self._clock.now())
-            if wait.seconds is not None:
-                self._budget.close_for(wait.seconds)
-                _refuse_long(wait.seconds, response)
-            raise _Again(f"answered {response.status_code}{request_id(response)}", wait)
+            if response.status_code in RETRIED:
+                wait = self._budget.refused(name, response.status_code, response.headers)
+                _refuse_long(wait.seconds or 0.0, response)
+                raise _Again(f"answered {response.status_code}{request_id(response)}", wait)
+            self._budget.answered(name, response.headers)
         return response
 
     def _wait(self, state: RetryCallState) -> float:

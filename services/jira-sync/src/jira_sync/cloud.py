@@ -30,6 +30,8 @@ _PATHS = {
 class CloudReader:
     """The JiraReader of a Cloud site. Both ways in share one budget."""
 
+    reconciles = True
+
     def __init__(self, sessions: JiraSessions, http: HttpClient) -> None:
         self._sessions = sessions
         self._http = http

@@ -190,7 +190,8 @@ class Poller:
         query = issue_query(self._plan.scope.projects, reading.since)
         progress = None if reading.since else await self._begin_backfill(query)
         fields = self._view.planning.frame.fields.requested()
-        for reconcile in self._hints.announced() if reading.since else ((),):
+        announced = self._hints.announced() if reading.since and self._reader.reconciles else ((),)
+        for reconcile in announced:
             async for page in issue_pages(self._reader, query, fields, reconcile):
                 await self._intake.publish(page, reading.feed)
                 await self._desk.read_issues()

@@ -1,6 +1,7 @@
 """The port to Jira: one page or one document per call, as the vendor sent it. No paging, no meaning.
 
-``cloud.py`` implements it for Jira Cloud; the dialect of Data Center will be a second implementation.
+``cloud.py`` implements it for Jira Cloud, ``datacenter.py`` for Data Center; what both do alike is in ``site.py``.
+Data Center's documents come in Cloud's words, so nothing behind the port knows which dialect it reads.
 """
 
 from __future__ import annotations
@@ -50,6 +51,11 @@ class JiraReader(Protocol):
     NotSupportedError when the endpoint is gone (410), ScanFailedError when a search is refused (400).
     """
 
+    @property
+    def reconciles(self) -> bool:
+        """False where a search cannot be told to look past the index."""
+        ...
+
     async def server_info(self) -> ServerInfo:
         """Server time and deployment type."""
         ...
@@ -65,9 +71,10 @@ class JiraReader(Protocol):
     async def search(
         self, jql: str, fields: Sequence[str], token: str | None, size: int, reconcile: Sequence[str] = ()
     ) -> TokenPage:
-        """One page of issues with exactly these field ids.
+        """One page of issues with exactly these field ids, in an order of the dialect's choosing.
 
-        ``reconcile``: up to 50 issue ids to be looked up past the index, the same on every page.
+        A dialect may send the complete changelog along in ``changelog``. ``reconcile``: up to 50 issue ids to be looked
+        up past the index, the same on every page; only where ``reconciles``.
         """
         ...
 

@@ -79,9 +79,14 @@ async def issue_pages(
 
 
 async def with_changelogs(reader: JiraReader, documents: Sequence[Json]) -> tuple[RawIssue, ...]:
-    """The issues, each with all its histories."""
-    histories = await _histories(reader, [str(issue["id"]) for issue in documents if issue.get("id")])
-    return tuple(RawIssue(issue, histories.get(str(issue.get("id")), ())) for issue in documents)
+    """The issues, each with all its histories: those of the page where a dialect sends them along whole."""
+    bare = [issue for issue in documents if _whole_changelog(issue) is None]
+    histories = await _histories(reader, [str(issue["id"]) for issue in bare if issue.get("id")])
+    return tuple(
+        RawIssue(issue, histories.get(str(issue.get("id")), ()) if whole is None else whole)
+        for issue in documents
+        for whole in (_whole_changelog(issue),)
+    )
 
 
 def tell_issue(site_id: str, raw: RawIssue, fields: SiteFields, memory: PlanningMemory) -> IssueTelling:
@@ -93,6 +98,15 @@ def tell_issue(site_id: str, raw: RawIssue, fields: SiteFields, memory: Planning
         raise UnreadableError(f"{issue.issue_key}: changelog: {error.reason}") from error
     keys = former_keys(issue.issue_key, events, memory.known_keys(issue.id))
     return IssueTelling(replace(issue, former_keys=keys), events)
+
+
+def _whole_changelog(document: Json) -> Sequence[Json] | None:
+    """The histories inside the document; None where there are none or some are cut off."""
+    changelog = document.get("changelog")
+    if not isinstance(changelog, Mapping):
+        return None
+    histories = parts(changelog, "histories")
+    return histories if len(histories) >= int(changelog.get("total", -1)) >= 0 else None
 
 
 async def _histories(reader: JiraReader, issue_ids: Sequence[str]) -> Mapping[str, list[Json]]:
