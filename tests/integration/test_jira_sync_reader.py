@@ -10,7 +10,6 @@ from tests.jira_sync import small_site
 from tests.jira_sync.reader_contract import EVERYTHING, ReaderContract
 from tests.jira_sync.simulator import Simulator, settings_of
 
-from jira_sync.app import open_reader
 from jira_sync.errors import (
     AccessLostError,
     ForbiddenError,
@@ -18,6 +17,8 @@ from jira_sync.errors import (
     NotSupportedError,
     ScanFailedError,
 )
+from jira_sync.login_choice import LoginKind
+from jira_sync.opening import open_reader
 from jira_sync.probe import probe
 from jira_sync.reader import JiraReader
 from troth_chassis.clock import AutoClock, SystemClock
@@ -145,7 +146,7 @@ async def test_a_wrong_token_is_refused(simulator: Simulator) -> None:
 async def test_check_names_what_is_missing_board_by_board(reader: JiraReader, simulator: Simulator) -> None:
     simulator.tell("/boards/2/forbid", {"status": 403})
     try:
-        findings = await probe(reader, ("APA",))
+        findings = await probe(reader, LoginKind.API_TOKEN, ("APA",))
     finally:
         simulator.tell("/boards/2/forbid", {"status": None})
     bad = [finding.name for finding in findings if not finding.ok]

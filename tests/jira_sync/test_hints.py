@@ -14,7 +14,7 @@ from tests.jira_sync.conftest import SITE, Stage
 from tests.jira_sync.fakes import NOW
 from tests.jira_sync.small_site import status_item
 
-from jira_sync.budget import Priority, PriorityBudget, asking_as
+from jira_sync.budget import Pace, Priority, PriorityBudget, asking_as
 from jira_sync.hints import Hint, Hints, hints_of
 from jira_sync.webhooks.follower import Identifiers
 from troth_chassis.clock import ManualClock
@@ -232,7 +232,7 @@ def test_an_identifier_is_new_once() -> None:
 
 async def test_repair_goes_before_census_when_both_wait() -> None:
     clock = ManualClock(NOW)
-    budget = PriorityBudget(1_000.0, 1_000, 1, clock, None)
+    budget = PriorityBudget(Pace(1_000.0, 1_000, 1), clock)
     served: list[str] = []
 
     async def one(priority: Priority) -> None:

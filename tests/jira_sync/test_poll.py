@@ -273,7 +273,7 @@ async def test_a_wrong_token_is_one_sentence_at_the_start(stage: Stage) -> None:
 
 async def test_data_center_is_named_and_refused(stage: Stage) -> None:
     stage.site.deployment = "Server"
-    with pytest.raises(NotSupportedError, match="Jira Cloud"):
+    with pytest.raises(NotSupportedError, match="Server"):
         await stage.scan()
 
 

@@ -37,7 +37,7 @@ class RequestBudget:
         self._closed_until = 0.0
 
     @contextlib.asynccontextmanager
-    async def slot(self, request: str = "") -> AsyncIterator[None]:
+    async def slot(self, request: str = "") -> AsyncIterator[None]:  # noqa: ARG002  (for subclasses)
         """Waits for a place; holds it until left. ``request`` (method and path) is for budgets that tell them apart."""
         await self._open()
         async with self._limiter, self._in_flight:
@@ -48,7 +48,7 @@ class RequestBudget:
         while (wait := self._closed_until - self._clock.monotonic()) > 0:
             await self._clock.sleep(wait)
 
-    def refused(self, request: str, status: int, headers: Mapping[str, str]) -> ServerWait:
+    def refused(self, request: str, status: int, headers: Mapping[str, str]) -> ServerWait:  # noqa: ARG002
         """Notes an answer that is to be asked for again; returns how long to wait before that."""
         wait = asked_wait(headers, self._clock.now())
         if wait.seconds is not None:

@@ -34,6 +34,11 @@ class Redactor:
             forms = {value, quote(value, safe=""), quote_plus(value)}
             self._values = sorted({*self._values, *forms}, key=len, reverse=True)
 
+    def forget(self, value: str) -> None:
+        """The secret is worth nothing any more; what is remembered does not grow with every renewal."""
+        gone = {value, quote(value, safe=""), quote_plus(value)}
+        self._values = [known for known in self._values if known not in gone]
+
     def clean(self, text: str) -> str:
         """The text without secrets."""
         for value in self._values:

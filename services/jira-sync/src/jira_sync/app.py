@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import partial
 
-from prometheus_client import Counter
-
 from jira_sync.asking import inbox_writer
-from jira_sync.budget import PriorityBudget
-from jira_sync.cloud import CloudReader
+from jira_sync.budget import JITTER
 from jira_sync.hints import Hints
-from jira_sync.metrics import SyncMetrics, WebhookMetrics
+from jira_sync.metrics import BudgetMetrics, SyncMetrics, WebhookMetrics
+from jira_sync.opening import open_reader
 from jira_sync.poll import Poller, PollPlan
 from jira_sync.publication import SERVICE, TOPICS, Publication
-from jira_sync.sessions import Access, JiraSessions
 from jira_sync.settings import JiraSettings
 from jira_sync.webhooks.admin import HttpWebhookAdmin
 from jira_sync.webhooks.follower import InboxFollower
@@ -25,8 +21,7 @@ from jira_sync.webhooks.inbox import Inbox
 from jira_sync.webhooks.keeper import RegistrationKeeper
 from jira_sync.webhooks.receiver import WebhookReceiver
 from jira_sync.webhooks.registration import Wanted, WebhookAdmin
-from troth_chassis.clock import Clock
-from troth_chassis.http import LONGEST_ASKED_WAIT, HttpClient
+from troth_chassis.http import LONGEST_ASKED_WAIT
 from troth_chassis.publisher import Publisher
 from troth_chassis.service import Beat, Chassis, Loop
 from troth_chassis.topic_reader import read_topic
@@ -34,8 +29,8 @@ from troth_chassis.topics_admin import ensure_topics
 from troth_chassis.writer import ScopeWriter
 from troth_contracts.topics import JIRA_INBOX, dead_letter_topic
 
-STALE_AFTER = LONGEST_ASKED_WAIT + 300
-"""A quota may close for an hour: waiting as told is progress."""
+STALE_AFTER = LONGEST_ASKED_WAIT * (1 + JITTER) + 300
+"""A quota may close for an hour: waiting as told, and a little longer, is progress."""
 
 
 @contextlib.asynccontextmanager
@@ -47,7 +42,7 @@ async def build(chassis: Chassis[JiraSettings]) -> AsyncIterator[Sequence[Loop]]
     )
     metrics = SyncMetrics(chassis.metrics)
     publisher = Publisher(settings.kafka_bootstrap_servers, writer, source=f"jira:{settings.site_id}")
-    async with open_reader(settings, chassis.clock, metrics.throttled) as reader:
+    async with open_reader(settings, chassis.clock, BudgetMetrics(chassis.metrics)) as reader:
         hints = Hints(chassis.clock)
         publication = Publication(settings.site_id, publisher, clock=chassis.clock, metrics=metrics)
         poller = Poller(
@@ -98,41 +93,11 @@ def _webhooks(
     return loops
 
 
-@contextlib.asynccontextmanager
-async def open_reader(
-    settings: JiraSettings, clock: Clock, throttled: Counter | None = None
-) -> AsyncIterator[CloudReader]:
-    """A reader of the configured site; both its ways in share one budget."""
-    rng = random.Random()
-    token = settings.jira_api_token.get_secret_value()
-    budget = PriorityBudget(
-        settings.jira_requests_per_second,
-        settings.jira_burst,
-        settings.jira_max_in_flight,
-        clock,
-        throttled,
-    )
-    access = Access(settings.jira_url, settings.jira_email, token, settings.jira_request_timeout_seconds)
-    sessions = JiraSessions(access, budget=budget, clock=clock, threads=settings.jira_max_in_flight, rng=rng)
-    http = HttpClient(
-        base_url=settings.jira_url,
-        budget=budget,
-        clock=clock,
-        timeout=settings.jira_request_timeout_seconds,
-        auth=(settings.jira_email, token),
-        rng=rng,
-    )
-    try:
-        yield CloudReader(sessions, http)
-    finally:
-        sessions.close()
-        await http.close()
-
-
 def plan_of(settings: JiraSettings) -> PollPlan:
     """The poll as configured."""
     return PollPlan(
         site_id=settings.site_id,
+        login=settings.login_kind,
         scope=settings.scope,
         poll_seconds=settings.jira_poll_seconds,
         structure_seconds=settings.jira_structure_seconds,

@@ -1,18 +1,37 @@
-"""Who goes first when Jira may be asked once more: webhook repair > poll > sprints > backfill > census."""
+"""Who may ask Jira, and when: by priority, within the rate, and never before the time a refusal named.
+
+Order: webhook repair > poll > sprints > backfill > census. Both ways in (httpx, the ``jira`` client) share one budget.
+A refusal because of a burst closes one endpoint and method, any other the whole site; jitter is added on top.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import heapq
-from collections.abc import AsyncIterator, Iterator
+import random
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextvars import ContextVar
+from dataclasses import dataclass
 from enum import IntEnum
 
-from prometheus_client import Counter
-
+from jira_sync.errors import BudgetSpentError
+from jira_sync.limits import (
+    LONGEST_SILENT_WAIT,
+    SHORTEST_WAIT,
+    endpoint_of,
+    quota_of,
+    reach_of,
+    refill_seconds,
+    share_left,
+)
+from jira_sync.metrics import BudgetMetrics
+from jira_sync.points import PointsLedger
 from troth_chassis.clock import Clock
-from troth_chassis.http import RequestBudget
+from troth_chassis.http import LONGEST_CLOSED, RequestBudget, ServerWait, asked_wait
+
+JITTER = 0.2
+SITE = "*"
 
 
 class Priority(IntEnum):
@@ -38,38 +57,158 @@ def asking_as(priority: Priority) -> Iterator[None]:
         _priority.reset(token)
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """A steady rate per second with a burst, and how many requests may be under way."""
+
+    per_second: float
+    burst: int
+    in_flight: int
+
+
+class Gates:
+    """Until when an endpoint, or the whole site, is closed, and how often it was closed without being told a time."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._until: dict[str, float] = {}
+        self._strikes: dict[str, int] = {}
+
+    def close(self, name: str, seconds: float) -> None:
+        """A shorter wait never undoes a longer one."""
+        self._until[name] = max(self._until.get(name, 0.0), self._clock.monotonic() + seconds)
+
+    def wait(self, endpoint: str) -> float:
+        """Seconds until this endpoint may be asked."""
+        opens = max(self._until.get(endpoint, 0.0), self._until.get(SITE, 0.0))
+        return max(0.0, opens - self._clock.monotonic())
+
+    def strike(self, name: str) -> float:
+        """Seconds to wait when the server named none: 1, 2, 4 … 300; refusals of one moment count once."""
+        if self._until.get(name, 0.0) <= self._clock.monotonic():
+            self._strikes[name] = self._strikes.get(name, 0) + 1
+        return float(min(LONGEST_SILENT_WAIT, 2 ** (max(self._strikes.get(name, 0), 1) - 1)))
+
+    def passed(self, endpoint: str) -> None:
+        """It answered: earlier refusals of it count no more."""
+        for name in (endpoint, SITE):
+            self._strikes.pop(name, None)
+
+
 class PriorityBudget(RequestBudget):
-    """A request budget whose waiting callers are served by priority, then in order of arrival."""
+    """The budget of one site. ``ledger`` is there for OAuth apps, who pay points by the hour."""
 
     def __init__(
-        self, rate_per_second: float, burst: int, max_in_flight: int, clock: Clock, throttled: Counter | None
+        self,
+        pace: Pace,
+        clock: Clock,
+        *,
+        rng: random.Random | None = None,
+        metrics: BudgetMetrics | None = None,
+        ledger: PointsLedger | None = None,
     ) -> None:
-        super().__init__(rate_per_second, burst, max_in_flight, clock)
+        super().__init__(pace.per_second, pace.burst, pace.in_flight, clock)
         self._time = clock
-        self._free = max_in_flight
-        self._waiting: list[tuple[Priority, int, asyncio.Future[None]]] = []
+        self._rng = rng or random.Random()
+        self._metrics = metrics
+        self._ledger = ledger
+        self._gates = Gates(clock)
+        self._free = pace.in_flight
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._count = 0
-        self._throttled = throttled
-        self._closed_to = 0.0
 
     @contextlib.asynccontextmanager
-    async def slot(self) -> AsyncIterator[None]:
-        """Waits for its turn, then for a place; holds both until left."""
-        await self._turn()
+    async def slot(self, request: str = "") -> AsyncIterator[None]:
+        """Waits until the endpoint is open, then for its turn; holds a place until left.
+
+        BudgetSpentError for a census once the soft stop of the points is reached: it can wait for the next hour.
+        """
+        endpoint = endpoint_of(request)
+        await self._enter(endpoint)
         try:
-            async with super().slot():
-                yield
+            self._spend(1)
+            yield
         finally:
             self._pass_on()
 
+    def refused(self, request: str, status: int, headers: Mapping[str, str]) -> ServerWait:
+        """Closes what the answer concerns; a 429 without a time closes too, longer each time."""
+        if status != 429:
+            return self._unavailable(headers)
+        asked = asked_wait(headers, self._time.now()).seconds
+        self._note_limits(headers)
+        name = endpoint_of(request) if reach_of(headers) == "endpoint" else SITE
+        wait = asked or max(self._gates.strike(name), refill_seconds(headers))
+        self._close(name, max(wait, SHORTEST_WAIT))
+        return ServerWait(wait)
+
+    def answered(self, request: str, headers: Mapping[str, str]) -> None:
+        """Notes what is left."""
+        self._gates.passed(endpoint_of(request))
+        self._note_limits(headers)
+
+    def _note_limits(self, headers: Mapping[str, str]) -> None:
+        share, quota = share_left(headers), quota_of(headers)
+        if share is not None and self._metrics is not None:
+            self._metrics.left.labels("server").set(share)
+        if quota is not None and self._ledger is not None:
+            self._ledger.told(quota)
+
     def close_for(self, seconds: float) -> None:
-        """Nobody asks before ``seconds`` have passed; the time added is counted as throttled."""
-        super().close_for(seconds)
-        now = self._time.monotonic()
-        added = now + seconds - max(now, self._closed_to)
-        self._closed_to = max(self._closed_to, now + seconds)
-        if self._throttled is not None and added > 0:
-            self._throttled.inc(added)
+        """Nobody asks this site before ``seconds`` have passed."""
+        self._gates.close(SITE, seconds)
+
+    def received(self, objects: int) -> None:
+        """An answer held so many objects: they cost points too."""
+        self._spend(objects)
+
+    def _unavailable(self, headers: Mapping[str, str]) -> ServerWait:
+        """A 503 may name a time; when the limits begin anew, which every answer tells, says nothing about it."""
+        told = {name: headers[name] for name in ("retry-after", "date") if name in headers}
+        wait = asked_wait(told, self._time.now())
+        if wait.seconds is not None:
+            self._close(SITE, max(wait.seconds, SHORTEST_WAIT))
+        return wait
+
+    def _close(self, name: str, seconds: float) -> None:
+        self._gates.close(name, min(LONGEST_CLOSED, seconds * (1 + JITTER * self._rng.random())))
+
+    def _spend(self, points: int) -> None:
+        if self._ledger is None:
+            return
+        self._ledger.spend(points)
+        if self._metrics is not None:
+            self._metrics.points.set(self._ledger.left)
+
+    async def _enter(self, endpoint: str) -> None:
+        """A place is given back while its endpoint is closed: others may be open."""
+        while True:
+            await self._until_open(endpoint)
+            await self._turn()
+            is_open = False
+            try:
+                await self._limiter.acquire()
+                is_open = self._wait(endpoint) <= 0
+            finally:
+                if not is_open:
+                    self._pass_on()
+            if is_open:
+                return
+
+    async def _until_open(self, endpoint: str) -> None:
+        while (wait := self._wait(endpoint)) > 0:
+            began = self._time.monotonic()
+            await self._time.sleep(wait)
+            if self._metrics is not None:
+                waited = max(0.0, self._time.monotonic() - began)
+                self._metrics.throttled.labels(_priority.get().name.lower()).inc(waited)
+
+    def _wait(self, endpoint: str) -> float:
+        if self._ledger is None:
+            return self._gates.wait(endpoint)
+        if self._ledger.is_soft and _priority.get() is Priority.CENSUS:
+            raise BudgetSpentError("the app's points of this hour are kept for the poll")
+        return max(self._gates.wait(endpoint), self._ledger.wait())
 
     async def _turn(self) -> None:
         if self._free > 0:

@@ -5,12 +5,13 @@ Nothing is deleted because a list is short. Missing ids are asked for directly, 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from jira_sync.absence import AbsenceClass, Absences, Roster, is_suspect, project_class
 from jira_sync.budget import Priority, asking_as
-from jira_sync.errors import ForbiddenError, ScanFailedError
+from jira_sync.errors import BudgetSpentError, ForbiddenError, ScanFailedError
 from jira_sync.intake import DIRECT_READS, IssueIntake
 from jira_sync.metrics import SyncMetrics
 from jira_sync.paging import token_pages
@@ -64,8 +65,8 @@ class Census:
         self._taken_at = None
 
     async def look_after(self, beat: Beat) -> None:
-        """Takes a census when due; asks again for what was missing."""
-        with asking_as(Priority.CENSUS):
+        """Takes a census when due; asks again for what was missing. Both wait while an app's points are scarce."""
+        with asking_as(Priority.CENSUS), contextlib.suppress(BudgetSpentError):
             await self._look_after(beat)
 
     async def _look_after(self, beat: Beat) -> None:

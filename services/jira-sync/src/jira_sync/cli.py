@@ -12,9 +12,10 @@ from typing import Annotated, Any, NoReturn, TypeVar
 import typer
 from rich.console import Console
 
-from jira_sync.app import build, open_reader
+from jira_sync.app import build
 from jira_sync.asking import ask, status_lines
 from jira_sync.hints import HintKind
+from jira_sync.opening import open_reader
 from jira_sync.probe import Finding, probe
 from jira_sync.publication import SERVICE
 from jira_sync.settings import JiraSettings
@@ -101,7 +102,7 @@ def _fail(sentence: str) -> NoReturn:
 
 async def _check(settings: JiraSettings) -> list[Finding]:
     async with open_reader(settings, SystemClock()) as reader:
-        return await probe(reader, settings.jira_projects)
+        return await probe(reader, settings.login_kind, settings.jira_projects)
 
 
 def main() -> None:

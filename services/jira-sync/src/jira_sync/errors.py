@@ -2,6 +2,8 @@
 
 TransientError
 ├── JiraUnavailableError   no answer, 5xx or 429 to the end of the tries
+│   └── ConsentLostError   the OAuth consent is gone: paused until a person consents again
+├── BudgetSpentError       an app's points of this hour are kept for what cannot wait
 ├── ScanFailedError        paging contradicted itself: nothing of the scan counts, the watermark stays
 └── AccessLostError        401 in the middle of a scan: the scan stops, the next start checks the credentials
 PoisonError
@@ -9,8 +11,9 @@ PoisonError
 └── ForbiddenError         one entity is hidden from the account (403, 404): quarantined and shown
     └── MissingError       404: it does not exist, or the account may not know that it does
 ConfigurationError
-├── CredentialsError       Jira does not accept the e-mail and token
-├── NotSupportedError      the site lacks what this service needs (not Cloud, search removed)
+├── CredentialsError       Jira does not accept the login
+├── AccessMissingError     the account may not use endpoints the service cannot do without; all are named
+├── NotSupportedError      the site lacks what this service needs (search removed, another deployment than the login's)
 └── StateLostError         data topics are there, the own state topic is empty
 """
 
@@ -21,6 +24,14 @@ from troth_chassis.errors import ConfigurationError, PoisonError, TransientError
 
 class JiraUnavailableError(TransientError):
     """Jira did not give a usable answer."""
+
+
+class ConsentLostError(JiraUnavailableError):
+    """The refresh token is not accepted any more. Nothing is asked until there is another one."""
+
+
+class BudgetSpentError(TransientError):
+    """The hourly points are past the soft stop, and this can wait."""
 
 
 class ScanFailedError(TransientError):
@@ -44,7 +55,11 @@ class MissingError(ForbiddenError):
 
 
 class CredentialsError(ConfigurationError):
-    """E-mail and token are not accepted."""
+    """The login is not accepted."""
+
+
+class AccessMissingError(ConfigurationError):
+    """A scope or permission the service needs at all times is missing."""
 
 
 class NotSupportedError(ConfigurationError):

@@ -32,9 +32,6 @@ class SyncMetrics:
         self.absent = Gauge(
             "jira_sync_absent", "Issues missing at the last census, by class", ["class"], registry=registry
         )
-        self.throttled = Counter(
-            "jira_sync_throttled_seconds", "Time for which Jira said not to ask", registry=registry
-        )
         self.unannounced = Counter(
             "jira_sync_webhook_gap", "Issues a poll found changed that no webhook named", registry=registry
         )
@@ -79,6 +76,29 @@ class SyncMetrics:
         """Every class, also those that are empty."""
         for name in CLASSES:
             self.absent.labels(name).set(found.get(name, 0))
+
+
+class BudgetMetrics:
+    """How much of what Jira allows is left."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.throttled = Counter(
+            "jira_sync_throttled_seconds",
+            "Time requests waited because Jira, or our share of its points, said not to ask",
+            ["priority"],
+            registry=registry,
+        )
+        self.left = Gauge(
+            "jira_sync_budget_left_ratio",
+            "Share of the rate limit that is left (0 to 1), as the last answer told",
+            ["limit"],
+            registry=registry,
+        )
+        self.points = Gauge(
+            "jira_sync_points_left",
+            "Points an OAuth app may still spend this hour before we stop ourselves",
+            registry=registry,
+        )
 
 
 class WebhookMetrics:

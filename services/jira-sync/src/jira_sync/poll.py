@@ -19,17 +19,17 @@ from jira_sync.census import Census
 from jira_sync.desk import Desk
 from jira_sync.errors import (
     AccessLostError,
-    CredentialsError,
     ForbiddenError,
     JiraUnavailableError,
-    NotSupportedError,
     ScanFailedError,
     StateLostError,
 )
 from jira_sync.frame import read_versions
 from jira_sync.hints import Hints
 from jira_sync.intake import IssueIntake
+from jira_sync.login_choice import LoginKind
 from jira_sync.metrics import Feed, SyncMetrics
+from jira_sync.probe import admit, greet
 from jira_sync.progress import Progress
 from jira_sync.publication import Publication, census_stream
 from jira_sync.reader import JiraReader
@@ -58,6 +58,7 @@ class PollPlan:
     deep_seconds: float = 3_600.0
     census_seconds: float = 86_400.0
     rebuild: bool = False
+    login: LoginKind = LoginKind.API_TOKEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,7 @@ class Poller:
         self._hints = hints or Hints(clock)
         self._watermark: Watermark | None = None
         self._deep_at: datetime | None = None
+        self._admitted = False
         self._view = SiteView(plan.site_id, plan.scope)
         self._intake = IssueIntake(self._view, reader, publication, self._hints, metrics, log)
         self._census = Census(self._view, self._intake, reader, publication, plan.census_seconds, metrics)
@@ -113,24 +115,22 @@ class Poller:
                 beat()
                 await self._census.look_after(beat)
                 await self._rest(beat)
-        except (JiraUnavailableError, ScanFailedError, AccessLostError) as error:
+        except (JiraUnavailableError, ScanFailedError) as error:
             await self._tell_pause(error)
             raise
+        except (AccessLostError, ForbiddenError) as error:
+            self._admitted = False
+            lost = AccessLostError(str(error))
+            await self._tell_pause(lost)
+            raise lost from error
 
     async def _check_access(self) -> None:
-        """ConfigurationError when the site is not Cloud or does not accept the credentials."""
-        try:
-            info = await self._reader.server_info()
-            await self._reader.myself()
-        except (AccessLostError, ForbiddenError) as error:
-            raise CredentialsError(
-                "Jira does not accept the credentials: check TROTH_JIRA_EMAIL and TROTH_JIRA_API_TOKEN"
-                f" ({error})"
-            ) from error
-        if info.deployment.lower() != "cloud":
-            raise NotSupportedError(
-                f"{self._plan.site_id} calls itself {info.deployment or 'nothing'!r}; only Jira Cloud is read so far"
-            )
+        """Tries all that is needed once, and again after access was lost. ConfigurationError says what is missing."""
+        if self._admitted:
+            await greet(self._reader, self._plan.login)
+        else:
+            await admit(self._reader, self._plan.login, self._plan.scope.projects)
+            self._admitted = True
 
     async def _load(self) -> None:
         """Reads the published topics back. StateLostError when there is data and no watermark."""

@@ -1,47 +1,90 @@
-"""Asks every endpoint the service needs once, and says of each what is missing: scope, permission or feature."""
+"""Asks every endpoint the service needs once, and says of each what is missing: scope, permission or feature.
+
+``jira-sync check`` asks for all boards too. A start asks for what nothing works without (``admit``): a forbidden board
+is quarantined, a forbidden search is told in one sentence with everything else that is missing.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 
 from jira_sync.domain.fields import SiteFields, discover
-from jira_sync.errors import AccessLostError, ForbiddenError, NotSupportedError, ScanFailedError
+from jira_sync.errors import (
+    AccessLostError,
+    AccessMissingError,
+    CredentialsError,
+    ForbiddenError,
+    NotSupportedError,
+    ScanFailedError,
+)
+from jira_sync.login_choice import LoginKind
 from jira_sync.paging import all_offset_items
 from jira_sync.parse import Json, optional_text, text
 from jira_sync.reader import JiraReader
 from jira_sync.scan import issue_query
+from troth_chassis.errors import ConfigurationError
 
+_ALWAYS = datetime(2000, 1, 1, tzinfo=UTC)
 _REFUSALS = (AccessLostError, ForbiddenError, NotSupportedError, ScanFailedError)
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was tried."""
+    """One thing that was tried; ``refused`` when Jira said no, not when there is only nothing there."""
 
     name: str
     ok: bool
     detail: str = ""
+    refused: bool = False
 
 
-async def probe(reader: JiraReader, projects: Sequence[str]) -> list[Finding]:
-    """All findings, in the order the service would need them; JiraUnavailableError when Jira does not answer."""
+async def greet(reader: JiraReader, login: LoginKind) -> list[Finding]:
+    """Whom and what we talk to. CredentialsError, or NotSupportedError when the site is not what the login is for."""
     try:
         info = await reader.server_info()
         account = await reader.myself()
-    except _REFUSALS as error:
-        return [
-            Finding(
-                "credentials", ok=False, detail=f"{error}; check TROTH_JIRA_EMAIL and TROTH_JIRA_API_TOKEN"
-            )
-        ]
-    cloud = info.deployment.lower() == "cloud"
-    findings = [Finding("serverInfo", cloud, f"deployment {info.deployment or 'unknown'}")]
-    findings.append(Finding("myself", ok=True, detail=optional_text(account, "displayName") or ""))
+    except (AccessLostError, ForbiddenError) as error:
+        raise CredentialsError(
+            f"Jira does not accept the credentials: check {login.settings} ({error})"
+        ) from error
+    if info.deployment.lower() != login.deployment.lower():
+        raise NotSupportedError(
+            f"the site calls itself {info.deployment or 'nothing'!r} and the login ({login.value}) is for"
+            f" {login.deployment!r}: mend TROTH_JIRA_URL or choose another login"
+        )
+    return [
+        Finding("serverInfo", ok=True, detail=f"deployment {info.deployment}, {login.value}"),
+        Finding("myself", ok=True, detail=optional_text(account, "displayName") or ""),
+    ]
+
+
+async def admit(reader: JiraReader, login: LoginKind, projects: Sequence[str]) -> None:
+    """Returns when the service can work here. AccessMissingError names all that is refused."""
+    await greet(reader, login)
+    _, found = await _fields(reader)
+    found += [
+        *await _issues(reader, projects, SiteFields()),
+        *await _try("project", lambda: reader.projects("live")),
+        *await _try("board", lambda: reader.boards(0)),
+    ]
+    refused = [finding.detail for finding in found if finding.refused]
+    if refused:
+        raise AccessMissingError("the account lacks access: " + "; ".join(refused))
+
+
+async def probe(reader: JiraReader, login: LoginKind, projects: Sequence[str]) -> list[Finding]:
+    """All findings, in the order the service would need them; JiraUnavailableError when Jira does not answer."""
+    try:
+        findings = await greet(reader, login)
+    except ConfigurationError as error:
+        return [Finding("login", ok=False, detail=str(error), refused=True)]
     fields, found = await _fields(reader)
     findings += found
     findings += await _issues(reader, projects, fields)
+    findings += await _try("project", lambda: reader.projects("live"))
     return [*findings, *await _boards(reader), *await _versions(reader, projects)]
 
 
@@ -49,36 +92,35 @@ async def _fields(reader: JiraReader) -> tuple[SiteFields, list[Finding]]:
     try:
         fields = discover(await reader.fields())
     except _REFUSALS as error:
-        return SiteFields(), [Finding("field", ok=False, detail=str(error))]
+        return SiteFields(), [_refused("field", error)]
+    sprint = fields.sprint or "no field of Jira Software's sprint type"
+    estimates = ", ".join(fields.estimates) or "only where a board names one"
     return fields, [
-        Finding(
-            "sprint field",
-            fields.sprint is not None,
-            fields.sprint or "no field of Jira Software's sprint type",
-        ),
-        Finding(
-            "estimate field", ok=True, detail=", ".join(fields.estimates) or "only where a board names one"
-        ),
+        Finding("sprint field", fields.sprint is not None, sprint),
+        Finding("estimate field", ok=True, detail=estimates),
     ]
 
 
 async def _issues(reader: JiraReader, projects: Sequence[str], fields: SiteFields) -> list[Finding]:
     try:
-        page = await reader.search(issue_query(projects, None), fields.requested(), None, 1)
+        page = await reader.search(issue_query(projects, _ALWAYS), fields.requested(), None, 1)
     except _REFUSALS as error:
-        return [Finding("search/jql", ok=False, detail=str(error))]
+        return [_refused("search", error)]
     ids = [text(issue, "id") for issue in page.items]
-    found = [Finding("search/jql", bool(ids), "" if ids else "no issue is visible to this account")]
-    return (
-        [*found, *await _try("changelog/bulkfetch", lambda: reader.changelogs(ids, None))] if ids else found
-    )
+    if not ids:
+        return [Finding("search", ok=False, detail="no issue is visible to this account")]
+    return [
+        Finding("search", ok=True),
+        *await _try("issue", lambda: reader.find("issue", ids[0], ("summary",))),
+        *await _try("changelog", lambda: reader.changelogs(ids[:1], None)),
+    ]
 
 
 async def _boards(reader: JiraReader) -> list[Finding]:
     try:
         boards = await all_offset_items(reader.boards)
     except _REFUSALS as error:
-        return [Finding("board", ok=False, detail=f"{error}; needs read:board-scope:jira-software")]
+        return [_refused("board", error)]
     findings = [Finding("board", bool(boards), f"{len(boards)} visible")]
     for board in boards:
         findings += await _board(reader, board)
@@ -108,5 +150,9 @@ async def _try(name: str, ask: Callable[[], Awaitable[object]]) -> list[Finding]
     try:
         await ask()
     except _REFUSALS as error:
-        return [Finding(name, ok=False, detail=str(error))]
+        return [_refused(name, error)]
     return [Finding(name, ok=True)]
+
+
+def _refused(name: str, error: Exception) -> Finding:
+    return Finding(name, ok=False, detail=str(error), refused=True)

@@ -1,8 +1,8 @@
 """The unmodified ``jira`` client, kept on a short leash: bounded threads, one client each, our budget and retries.
 
 Measured on 3.10.5: it has no timeout of its own, comes back earlier than ``Retry-After`` allows, cannot read a date
-there, and its errors print request headers. So it gets ``max_retries=0`` and explicit timeouts, is asked for one page
-at a time, and its errors never leave this module.
+there, asks ``serverInfo`` when it is made, and its errors print request headers. So it gets ``max_retries=0`` and
+explicit timeouts, is told what the site is, is asked for one page at a time, and its errors never leave this module.
 """
 
 from __future__ import annotations
@@ -20,37 +20,29 @@ from jira import JIRA
 from jira.exceptions import JIRAError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 
-from jira_sync.errors import (
-    AccessLostError,
-    ForbiddenError,
-    JiraUnavailableError,
-    MissingError,
-    NotSupportedError,
-    ScanFailedError,
-)
+from jira_sync.errors import JiraUnavailableError
+from jira_sync.limits import SHORTEST_WAIT
+from jira_sync.login import Login, RequestsLogin
+from jira_sync.needs import refusal
 from troth_chassis.clock import Clock
-from troth_chassis.errors import TrothError
-from troth_chassis.http import LONGEST_WAIT, TRIES, RequestBudget, asked_wait
+from troth_chassis.http import LONGEST_WAIT, RETRIED, TRIES, RequestBudget
 
 T = TypeVar("T")
 CONNECT_SECONDS = 10.0
-SHORTEST_WAIT = 0.5
-"""``Retry-After: 0`` occurs; without a floor a client spins."""
-_RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
+UNAUTHORISED = 401
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
-    """Where the site is and whom to be there."""
+class Place:
+    """Where the site is, what it is (``Cloud`` or ``Server``), and how long to wait for an answer."""
 
     url: str
-    email: str
-    token: str
+    deployment: str
     timeout_seconds: float
 
 
 class _Again(Exception):
-    def __init__(self, cause: str, wait: float | None) -> None:
+    def __init__(self, cause: str, wait: float | None = None) -> None:
         super().__init__(cause)
         self.wait = wait
 
@@ -59,9 +51,17 @@ class JiraSessions:
     """Runs calls of the ``jira`` client in a bounded thread pool, one client per thread."""
 
     def __init__(
-        self, access: Access, *, budget: RequestBudget, clock: Clock, threads: int, rng: random.Random
+        self,
+        place: Place,
+        login: Login,
+        *,
+        budget: RequestBudget,
+        clock: Clock,
+        threads: int,
+        rng: random.Random,
     ) -> None:
-        self._access = access
+        self._place = place
+        self._login = login
         self._budget = budget
         self._clock = clock
         self._rng = rng
@@ -72,8 +72,9 @@ class JiraSessions:
         """Lets running calls end by their timeouts; takes no new ones."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    async def call(self, name: str, ask: Callable[[JIRA], T]) -> T:
-        """One call with retries; the errors of the port, named after ``name``."""
+    async def call(self, path: str, ask: Callable[[JIRA], T], method: str = "GET") -> T:
+        """One request to ``path``, with retries; the errors of the port."""
+        request = f"{method} {path}"
         retrying = AsyncRetrying(
             stop=stop_after_attempt(TRIES),
             retry=retry_if_exception_type(_Again),
@@ -84,48 +85,65 @@ class JiraSessions:
         try:
             async for attempt in retrying:
                 with attempt:
-                    return await self._once(name, ask)
+                    return await self._once(request, ask, attempt.retry_state.attempt_number)
         except _Again as error:
-            raise JiraUnavailableError(f"{name}: {error} after {TRIES} tries") from None
+            raise JiraUnavailableError(f"{request}: {error} after {TRIES} tries") from None
         raise AssertionError("unreachable")  # pragma: no cover
 
-    async def _once(self, name: str, ask: Callable[[JIRA], T]) -> T:
-        async with self._budget.slot():
-            try:
-                return await asyncio.get_running_loop().run_in_executor(self._pool, self._ask, ask)
-            except JIRAError as error:
-                self._refused(name, error)
-            except (requests.RequestException, ValueError) as error:
-                raise _Again(type(error).__name__, None) from None
+    async def _once(self, request: str, ask: Callable[[JIRA], T], number: int) -> T:
+        header = ""
+        try:
+            async with self._budget.slot(request):
+                header = await self._login.header()
+                return await self._in_thread(request, ask, header)
+        except JIRAError as error:
+            if error.status_code == UNAUTHORISED and number == 1 and await self._login.renewed(header):
+                raise _Again("the token had ended", 0.0) from None
+            _refused(request, error)
+        except (requests.RequestException, ValueError) as error:
+            raise _Again(type(error).__name__) from None
 
-    def _ask(self, ask: Callable[[JIRA], T]) -> T:
+    async def _in_thread(self, request: str, ask: Callable[[JIRA], T], header: str) -> T:
+        """The budget hears of the answer before the place is left."""
+        loop = asyncio.get_running_loop()
+        try:
+            found, headers = await loop.run_in_executor(self._pool, self._ask, ask, header)
+        except JIRAError as error:
+            status, headers = error.status_code or 0, _headers(error)
+            if status in RETRIED or status < 400:
+                wait = self._budget.refused(request, status, headers).seconds
+                raise _Again(f"answered {status}{_trace(headers)}", wait) from None
+            self._budget.answered(request, headers)
+            raise
+        self._budget.answered(request, headers)
+        return found
+
+    def _ask(self, ask: Callable[[JIRA], T], header: str) -> tuple[T, Mapping[str, str]]:
         client: JIRA | None = getattr(self._own, "client", None)
         if client is None:
             client = self._own.client = self._connect()
-        return ask(client)
+        session = cast("requests.Session", client._session)  # noqa: SLF001  (it offers no other way)
+        session.auth = RequestsLogin(header)
+        return ask(client), getattr(self._own, "headers", {})
 
     def _connect(self) -> JIRA:
-        """Asks ``serverInfo`` once; the first search of a thread asks ``field`` once more."""
-        return JIRA(
-            server=self._access.url,
+        client = JIRA(
+            server=self._place.url,
             options={"rest_api_version": "2", "check_update": False},
-            basic_auth=(self._access.email, self._access.token),
+            token_auth="set at every call",  # noqa: S106
+            get_server_info=False,
             max_retries=0,
-            timeout=(CONNECT_SECONDS, self._access.timeout_seconds),
+            timeout=(CONNECT_SECONDS, self._place.timeout_seconds),
             logging=False,
         )
+        client.deploymentType = self._place.deployment
+        session = cast("requests.Session", client._session)  # noqa: SLF001
+        session.hooks["response"].append(self._note)
+        return client
 
-    def _refused(self, name: str, error: JIRAError) -> NoReturn:
-        """Turns the client's error into ours without its headers."""
-        headers = _headers(error)
-        status = error.status_code or 0
-        trace = f" (request id {headers['atl-traceid']})" if "atl-traceid" in headers else ""
-        if status in _RETRIED or status < 400:
-            asked = asked_wait(headers, self._clock.now()).seconds
-            if asked is not None:
-                self._budget.close_for(max(asked, SHORTEST_WAIT))
-            raise _Again(f"answered {status}{trace}", asked) from None
-        raise refusal(name, status, trace) from None
+    def _note(self, response: requests.Response, *_: object, **__: object) -> None:
+        """Remembers the headers in the thread: the client does not hand them out."""
+        self._own.headers = {name.lower(): value for name, value in response.headers.items()}
 
     def _wait(self, state: RetryCallState) -> float:
         """What the server asked plus 0-20 % jitter, else exponential with full jitter."""
@@ -136,18 +154,14 @@ class JiraSessions:
         return self._rng.uniform(SHORTEST_WAIT, min(LONGEST_WAIT, 2.0**state.attempt_number))
 
 
-def refusal(name: str, status: int, trace: str) -> TrothError:
-    """The error of the port for a final 4xx answer."""
-    sentence = f"{name}: Jira answered {status}{trace}"
-    if status == 401:
-        return AccessLostError(sentence)
-    if status == 404:
-        return MissingError(sentence)
-    if status == 403:
-        return ForbiddenError(sentence)
-    if status == 410:
-        return NotSupportedError(f"{sentence}: this endpoint was removed by the vendor, update jira-sync")
-    return ScanFailedError(sentence)
+def _refused(request: str, error: JIRAError) -> NoReturn:
+    """Turns the client's error into ours without its headers."""
+    raise refusal(request, error.status_code or 0, _trace(_headers(error))) from None
+
+
+def _trace(headers: Mapping[str, str]) -> str:
+    found = headers.get("atl-traceid") or headers.get("x-arequestid")
+    return f" (request id {found})" if found else ""
 
 
 def _headers(error: JIRAError) -> Mapping[str, str]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+import re
+from pathlib import Path
+from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import NoDecode
 
+from jira_sync.login_choice import LoginKind, is_gateway, login_problem
 from jira_sync.scope import Scope
 from troth_chassis.settings import ChassisSettings
 
 SHORTEST_SECRET = 16
+_URL_SAFE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class JiraSettings(ChassisSettings):
@@ -19,8 +23,19 @@ class JiraSettings(ChassisSettings):
 
     own_prefix: str = Field(default="TROTH_JIRA_", exclude=True)
     jira_url: str = Field(min_length=8)
-    jira_email: str = Field(min_length=3)
-    jira_api_token: SecretStr
+    """The site, a Data Center's base address, or https://api.atlassian.com/ex/jira/CLOUD-ID (the gateway)."""
+    jira_email: str = ""
+    jira_api_token: SecretStr | None = None
+    """With the e-mail: a person's. Without: a service account's, through the gateway."""
+    jira_personal_access_token: SecretStr | None = None
+    """Of Data Center."""
+    jira_oauth_client_id: str = ""
+    jira_oauth_client_secret: SecretStr | None = None
+    jira_oauth_refresh_token: SecretStr | None = None
+    """Of the consent; what follows from it is kept in the file."""
+    jira_oauth_token_path: Path | None = Field(default=None, validate_default=True)
+    """The file that keeps the refresh token, which changes with every use; of this service alone."""
+    jira_oauth_url: str = "https://auth.atlassian.com/oauth/token"
     jira_projects: Annotated[tuple[str, ...], NoDecode] = ()
     """Project keys; empty means every project the account sees."""
     jira_exclude_projects: Annotated[tuple[str, ...], NoDecode] = ()
@@ -52,6 +67,8 @@ class JiraSettings(ChassisSettings):
     jira_webhook_secret_before: SecretStr | None = None
     """The former secret, accepted too while the new one is being rolled out."""
     jira_webhook_path: str = Field(default="/webhooks/jira", pattern=r"^/[A-Za-z0-9/_-]+$")
+    jira_webhook_path_secret: SecretStr | None = None
+    """The last part of the address where unsigned webhooks come in: those of Data Center and of OAuth apps."""
     jira_webhook_url: str = ""
     """Where Jira reaches this service; when set, exactly one webhook is registered there."""
     jira_webhook_name: str = "troth jira-sync"
@@ -93,27 +110,50 @@ class JiraSettings(ChassisSettings):
     @field_validator("jira_url")
     @classmethod
     def _site(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("not a URL such as https://your-site.atlassian.net")
-        if parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
-            raise ValueError("the token may only travel over https")
-        return value.rstrip("/")
+        return _https(value).rstrip("/")
 
-    @field_validator("jira_webhook_secret", "jira_webhook_secret_before")
+    @field_validator("jira_oauth_url")
+    @classmethod
+    def _safe(cls, value: str) -> str:
+        return _https(value)
+
+    @field_validator("jira_webhook_path_secret")
+    @classmethod
+    def _part_of_a_path(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not _URL_SAFE.fullmatch(value.get_secret_value()):
+            raise ValueError("letters, digits, - and _ only: it is a part of an address")
+        return value
+
+    @field_validator("jira_webhook_secret", "jira_webhook_secret_before", "jira_webhook_path_secret")
     @classmethod
     def _strong(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < SHORTEST_SECRET:
             raise ValueError(f"needs at least {SHORTEST_SECRET} characters")
         return value
 
-    @model_validator(mode="after")
-    def _signed(self) -> Self:
-        if self.jira_webhook_url and self.jira_webhook_secret is None:
-            raise ValueError(
-                "TROTH_JIRA_WEBHOOK_URL needs TROTH_JIRA_WEBHOOK_SECRET: unsigned is not received"
-            )
-        return self
+    @field_validator("jira_oauth_token_path")
+    @classmethod
+    def _one_login(cls, value: Path | None, others: ValidationInfo) -> Path | None:
+        """The last of its settings checks the login, so that it is told with every other wrong setting."""
+        given = {
+            name.upper() for name, found in {**others.data, "jira_oauth_token_path": value}.items() if found
+        }
+        problem = login_problem(given, is_gateway(str(others.data.get("jira_url", ""))))
+        if problem:
+            raise ValueError(problem)
+        return value
+
+    @field_validator("jira_webhook_url")
+    @classmethod
+    def _received(cls, value: str, others: ValidationInfo) -> str:
+        """Who cannot sign needs a secret path, who can needs the secret."""
+        unsigned = bool(
+            others.data.get("jira_personal_access_token") or others.data.get("jira_oauth_client_id")
+        )
+        needed = "jira_webhook_path_secret" if unsigned else "jira_webhook_secret"
+        if value and others.data.get(needed) is None:
+            raise ValueError(f"needs TROTH_{needed.upper()}")
+        return value
 
     @property
     def webhook_secrets(self) -> tuple[bytes, ...]:
@@ -138,4 +178,25 @@ class JiraSettings(ChassisSettings):
     @property
     def site_id(self) -> str:
         """The site's name in every key."""
-        return self.jira_site_id or str(urlsplit(self.jira_url).hostname)
+        if self.jira_site_id:
+            return self.jira_site_id
+        parts = urlsplit(self.jira_url)
+        return parts.path.rpartition("/")[2] if is_gateway(self.jira_url) else str(parts.hostname)
+
+    @property
+    def login_kind(self) -> LoginKind:
+        """Which login the settings mean."""
+        if self.jira_personal_access_token is not None:
+            return LoginKind.PERSONAL_ACCESS_TOKEN
+        if self.jira_oauth_client_id:
+            return LoginKind.OAUTH
+        return LoginKind.API_TOKEN if self.jira_email else LoginKind.SERVICE_ACCOUNT
+
+
+def _https(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("not a URL such as https://your-site.atlassian.net")
+    if parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
+        raise ValueError("the token may only travel over https")
+    return value

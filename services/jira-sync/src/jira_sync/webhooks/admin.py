@@ -7,15 +7,13 @@ from typing import Any
 
 from jira_sync.errors import JiraUnavailableError
 from jira_sync.parse import Json
-from jira_sync.sessions import refusal
-from troth_chassis.errors import TransientError
-from troth_chassis.http import HttpClient, request_id
+from jira_sync.site import SiteHttp
 
 
 class HttpWebhookAdmin:
     """The WebhookAdmin of a site."""
 
-    def __init__(self, http: HttpClient) -> None:
+    def __init__(self, http: SiteHttp) -> None:
         self._http = http
 
     async def webhooks(self, path: str) -> Sequence[Json]:
@@ -35,10 +33,5 @@ class HttpWebhookAdmin:
         await self._ask("DELETE", f"{path}/{webhook_id}")
 
     async def _ask(self, method: str, path: str, *, json: Any = None) -> Any:
-        try:
-            response = await self._http.request(method, path, json=json)
-        except TransientError as error:
-            raise JiraUnavailableError(str(error)) from error
-        if response.status_code >= 300:
-            raise refusal(f"{method} {path}", response.status_code, request_id(response))
+        response = await self._http.ask(method, path, json=json)
         return response.json() if response.content else None
