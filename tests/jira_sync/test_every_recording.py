@@ -16,18 +16,21 @@ from prometheus_client import CollectorRegistry
 from tests.jira_sync.fakes import NOW
 from tests.jira_sync.recorded import NEVER_ASKED, READERS, content, matching
 
+from jira_sync.budget import Pace, PriorityBudget
 from jira_sync.cloud import CloudReader
 from jira_sync.domain.changelog import issue_events
 from jira_sync.domain.fields import SiteFields
 from jira_sync.domain.issue import read_issue
 from jira_sync.hints import Hint
+from jira_sync.login import bearer
 from jira_sync.metrics import WebhookMetrics
+from jira_sync.site import SiteHttp
 from jira_sync.webhooks.follower import InboxFollower
 from jira_sync.webhooks.inbox import Inbox
 from jira_sync.webhooks.receiver import WebhookReceiver
 from troth_chassis.clock import AutoClock
 from troth_chassis.errors import TrothError
-from troth_chassis.http import HttpClient, RequestBudget
+from troth_chassis.http import HttpClient
 from troth_contracts.codec import OutRecord
 
 PLACE = Path(__file__).resolve().parents[3] / "shared" / "fixtures" / "jira"
@@ -113,9 +116,9 @@ async def test_a_recorded_body_where_another_was_expected_is_a_named_error(name:
     body = (PLACE / name).read_bytes()
     clock = AutoClock(NOW)
     transport = httpx.MockTransport(lambda _request: httpx.Response(200, content=body))
-    budget = RequestBudget(1_000, 1_000, 4, clock)
+    budget = PriorityBudget(Pace(1_000, 1_000, 4), clock)
     http = HttpClient(base_url="http://jira.test", budget=budget, clock=clock, transport=transport)
-    reader = CloudReader(cast("Any", None), http)
+    reader = CloudReader(cast("Any", None), SiteHttp(http, bearer("a-token")), budget)
     asked = (
         lambda: reader.find("issue", "1"),
         lambda: reader.board_configuration("1"),
