@@ -29,6 +29,9 @@ class FakeWriter(ScopeWriter):
         self.transactions = 0
         self.failing = False
 
+    async def ready(self) -> None:
+        """There is nothing to connect to."""
+
     async def publish(self, records: Sequence[OutRecord]) -> None:
         if self.failing:
             raise TransientError("Kafka did not acknowledge")

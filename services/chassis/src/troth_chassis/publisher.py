@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+
+from aiokafka import ConsumerRecord
 
 from troth_chassis.topic_reader import read_topic
 from troth_chassis.writer import ScopeWriter
@@ -20,6 +22,8 @@ from troth_contracts.errors import UndecodableRecord
 from troth_contracts.topics import BY_NAME, Topic
 from troth_contracts.values import Contract
 
+ReadTopic = Callable[[str, Topic], AsyncIterator[list[ConsumerRecord]]]
+"""Committed records of a topic (bootstrap servers, topic), from its beginning to its present end."""
 _GONE = "-"
 _ID = "ce_id"
 
@@ -43,17 +47,25 @@ class _Mirror:
 class Publisher:
     """The only way a sync service puts data on Kafka. ``load`` before the first use and after TransientError."""
 
-    def __init__(self, bootstrap: str, writer: ScopeWriter, source: str) -> None:
+    def __init__(
+        self, bootstrap: str, writer: ScopeWriter, source: str, read: ReadTopic | None = None
+    ) -> None:
         self._bootstrap = bootstrap
         self._writer = writer
         self._source = source
+        self._read = read or read_topic
         self._mirror = _Mirror()
 
     async def load(self, topics: Sequence[Topic]) -> None:
-        """Reads the topics back, each to its end offset at this moment; forgets what was remembered before."""
+        """Reads the topics back, each to its end offset at this moment; forgets what was remembered before.
+
+        The writer starts first: it fences an earlier one and ends its open transaction, so that nothing is committed
+        behind what is read here and told a second time.
+        """
+        await self._writer.ready()
         mirror = _Mirror()
         for topic in topics:
-            async for page in read_topic(self._bootstrap, topic):
+            async for page in self._read(self._bootstrap, topic):
                 for record in page:
                     _note_foreign(
                         mirror, topic, (record.key or b"").decode("utf-8", "replace"), record.headers

@@ -56,6 +56,11 @@ class ScopeWriter:
             raise TransientError(f"Kafka at {self._bootstrap} does not accept a producer: {error}") from error
         self._producer = producer
 
+    async def ready(self) -> None:
+        """Starts it unless it is running."""
+        if self._producer is None:
+            await self.start()
+
     async def stop(self) -> None:
         """Flushes and disconnects. A later ``publish`` connects again."""
         producer, self._producer = self._producer, None
@@ -66,8 +71,7 @@ class ScopeWriter:
         """Returns when every record is acknowledged. After TransientError the outcome is unknown: re-read."""
         if not records:
             return
-        if self._producer is None:
-            await self.start()
+        await self.ready()
         producer = self._producer
         assert producer is not None  # noqa: S101  (start sets it or raises)
         try:

@@ -23,7 +23,6 @@ router = APIRouter()
 
 DEFAULT_PAGE = 50
 LARGEST_PAGE = 5_000
-LARGEST_PAGE_WITH_FIELDS = 100
 MOST_RECONCILED = 50
 MOST_PROPERTIES = 5
 UNBOUNDED = "Unbounded JQL queries are not allowed here. Please add a search restriction to your query."
@@ -104,7 +103,8 @@ def _page(here: Visit, asked: SearchRequest) -> Json:
     expands = set((asked.expand or "").split(","))
     name = fingerprint(asked.jql, asked.fields or [], asked.expand, asked.reconcile_issues or [])
     token = read_token(asked.next_page_token, name, here.now, here.page_fault)
-    limit = _limit(asked, identity_only=choice.only_identity and "changelog" not in expands)
+    cap = here.site.switches.search_page_cap
+    limit = _limit(asked, cap, identity_only=choice.only_identity and "changelog" not in expands)
     limit = DEFAULT_PAGE if here.page_fault == "max_results_ignored" else limit
     started = token.started if token else here.now
     found = here.site.index.search(
@@ -145,11 +145,11 @@ def _check(asked: SearchRequest) -> None:
         raise BadRequestError(f"A maximum of {MOST_PROPERTIES} properties can be requested.")
 
 
-def _limit(asked: SearchRequest, *, identity_only: bool) -> int:
+def _limit(asked: SearchRequest, cap: int, *, identity_only: bool) -> int:
     wanted = DEFAULT_PAGE if asked.max_results is None else asked.max_results
     if wanted < 1:
         raise BadRequestError("The value of maxResults must be between 1 and 5000.")
-    return min(wanted, LARGEST_PAGE if identity_only else LARGEST_PAGE_WITH_FIELDS)
+    return min(wanted, LARGEST_PAGE if identity_only else cap)
 
 
 def _reconciled(here: Visit, ids: list[int]) -> dict[int, Issue | None]:

@@ -32,6 +32,8 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
     """Form of `created` in bulk changelogs: `string`, `seconds` or `milliseconds` (live unit unverified)."""
     last_page_token: str = "absent"
     """`nextPageToken` of the last page: `absent` or `null`."""
+    search_page_cap: int = 100
+    """Largest page of a search that asks for fields: the server may return fewer than asked."""
     agile_page_cap: int = 50
     """Largest page of the agile API, whatever is asked for."""
     agile_short_pages: bool = False
