@@ -189,6 +189,21 @@ class TestReadBack:
         assert successor.state(declared, "deals", mark("v2"), 2) is None
         assert successor.state(declared, "deals", mark("v4"), 4) is not None
 
+    async def test_reading_back_fences_whoever_wrote_before(self, kafka: str, declared: Topic) -> None:
+        """What an older instance committed after the reading would be told a second time."""
+        async with writing(kafka, declared.name) as older, writing(kafka, declared.name) as newer:
+            first, second = Publisher(kafka, older, "/test"), Publisher(kafka, newer, "/test")
+            await first.load([declared])
+            record = first.state(declared, "deals", mark("v1"), 1)
+            assert record is not None
+            await first.commit([record])
+            await second.load([declared])
+            late = first.state(declared, "deals", mark("v2"), 2)
+            assert late is not None
+            with pytest.raises(FencedError):
+                await first.commit([late])
+            assert second.state(declared, "deals", mark("v1"), 9) is None
+
     async def test_it_ends_although_control_records_stand_at_the_end(
         self, kafka: str, declared: Topic
     ) -> None:

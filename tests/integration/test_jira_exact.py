@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.integration.jira_play import DAY, HOUR, Play, opened
+from tests.integration.jira_play import Play, opened
 
 from troth_sandbox.jira import sample
 
