@@ -26,9 +26,10 @@ from starlette.types import Scope as AsgiScope
 from tests.integration.jira_truth import Difference, Json, Truth, compared, folded, truth_of
 from tests.jira_sync.simulator import settings_of
 
-from jira_sync.app import open_reader, plan_of
+from jira_sync.app import plan_of
 from jira_sync.hints import Hints
 from jira_sync.metrics import SyncMetrics
+from jira_sync.opening import open_reader
 from jira_sync.parse import points
 from jira_sync.poll import Poller
 from jira_sync.publication import SERVICE, TOPICS, Publication

@@ -37,6 +37,12 @@ class Watermark(Contract, frozen=True):
     backfill_complete: bool = False
     scope: str | None = None
     """What the configuration asked for when it was read; a wider one needs a new backfill."""
+    token: str | None = None
+    """Where a reading under way goes on: the vendor's page token, which expires."""
+    read: int = 0
+    """Entities read so far by it."""
+    expected: int = 0
+    """About how many there are; 0 when the vendor did not say."""
 
     @property
     def key(self) -> str:

@@ -102,6 +102,10 @@ class Publisher:
         for record in once:
             self._mirror.note(BY_NAME[record.topic], record.key, record.headers)
 
+    def version_of(self, topic: Topic, key: str) -> int:
+        """Of the last state or tombstone told under this key; -1 when there was none."""
+        return self._mirror.states.get(topic.name, {}).get(key, (-1, ""))[0]
+
     def keys(self, topic: Topic) -> Collection[str]:
         """Keys that are published and not deleted."""
         return [
@@ -113,8 +117,8 @@ class Publisher:
         return not self._mirror.states.get(topic.name) and not self._mirror.events.get(topic.name)
 
     def _is_news(self, topic: Topic, key: str, version: int, digest: str) -> bool:
-        known_version, known_digest = self._mirror.states.get(topic.name, {}).get(key, (-1, ""))
-        return digest != known_digest and version > known_version
+        known_digest = self._mirror.states.get(topic.name, {}).get(key, (-1, ""))[1]
+        return digest != known_digest and version > self.version_of(topic, key)
 
 
 def _once(records: Sequence[OutRecord]) -> Iterator[OutRecord]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from jira_sync.hints import Hint, HintKind
-from jira_sync.publication import SERVICE, census_stream
+from jira_sync.publication import SERVICE, by_project, census_stream
 from jira_sync.settings import JiraSettings
 from jira_sync.webhooks.inbox import inbox_record, request_body
 from troth_chassis.topic_reader import read_bodies
@@ -16,12 +16,17 @@ from troth_contracts.sync import SyncStatus, Watermark
 from troth_contracts.topics import JIRA_INBOX, JIRA_STATE, SYNC_STATUS
 
 
-async def ask(settings: JiraSettings, kind: HintKind, issue: str = "") -> None:
-    """Returns when the request is safe on Kafka; it is followed now, or when the service runs again."""
+async def ask(settings: JiraSettings, kind: HintKind, **what: str) -> None:
+    """Returns when the request is safe on Kafka; it is followed now, or when the service runs again.
+
+    ``what``: the ``issue`` of a repair, the ``projects`` of a backfill (keys with commas, empty for all).
+    """
     await ensure_topics(settings.kafka_bootstrap_servers, [JIRA_INBOX])
     writer = inbox_writer(settings)
-    body = request_body(f"troth:{kind}", **({"issue": issue} if issue else {}))
-    record = inbox_record(settings.site_id, body, Hint(kind, issue), identifier=uuid.uuid4().hex)
+    given = {name: value for name, value in what.items() if value}
+    hint = Hint(kind, ",".join(given.values()))
+    body = request_body(f"troth:{kind}", **given)
+    record = inbox_record(settings.site_id, body, hint, identifier=uuid.uuid4().hex)
     try:
         await writer.publish([record])
     finally:
@@ -44,6 +49,14 @@ async def status_lines(settings: JiraSettings) -> Sequence[str]:
         if isinstance(mark, Watermark):
             lines.append(f"{name}: {mark.position:%Y-%m-%d %H:%M:%S} UTC")
     return lines
+
+
+async def project_marks(settings: JiraSettings) -> Mapping[str, Watermark]:
+    """How far the backfill of every project is, by project id."""
+    marks = await read_bodies(settings.kafka_bootstrap_servers, JIRA_STATE)
+    return by_project(
+        {key: mark for key, mark in marks.items() if isinstance(mark, Watermark)}, settings.site_id
+    )
 
 
 def inbox_writer(settings: JiraSettings) -> ScopeWriter:

@@ -136,7 +136,7 @@ class Census:
         missing = known - here
         if key in self._unread:
             return
-        if not self._is_wanted(key):
+        if not self._view.scope.wants_project(key):
             self.absences.suspect("issue", known, now)  # asked for directly, then left out by rule
         elif is_suspect(known, missing):
             self._suspects[key] = len(missing)
@@ -153,7 +153,7 @@ class Census:
             batch = unknown[start : start + READ_BATCH]
             query = f"id in ({', '.join(batch)}) ORDER BY id ASC"
             async for page in issue_pages(self._reader, query, fields):
-                await self._intake.publish(page, "census")
+                await self._intake.publish(page.issues, "census")
                 beat()
         self._count("restored", len(self._deleted.intersection(unknown)))
         self._deleted.difference_update(unknown)
@@ -175,12 +175,8 @@ class Census:
         return {
             project_id: key
             for project_id, key in roster["live"].items()
-            if self._is_wanted(key) and (scope.projects or project_id in known)
+            if scope.wants_project(key) and (scope.projects or project_id in known)
         }
-
-    def _is_wanted(self, key: str) -> bool:
-        scope = self._view.scope
-        return (not scope.projects or key in scope.projects) and key not in scope.excluded_projects
 
     async def _ids(self, key: str) -> frozenset[str]:
         query = f'project in ("{key}") ORDER BY id ASC'

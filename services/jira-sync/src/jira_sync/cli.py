@@ -6,29 +6,33 @@ import asyncio
 import os
 import re
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
+from rich.progress import Progress as Bar
 
 from jira_sync.app import build
-from jira_sync.asking import ask, status_lines
+from jira_sync.asking import ask, project_marks, status_lines
 from jira_sync.hints import HintKind
 from jira_sync.opening import open_reader
 from jira_sync.probe import Finding, probe
+from jira_sync.progress import share_of
 from jira_sync.publication import SERVICE
 from jira_sync.settings import JiraSettings
 from troth_chassis.clock import SystemClock
 from troth_chassis.errors import EXIT_CONFIGURATION, TrothError
 from troth_chassis.service import run_service
 from troth_chassis.settings import load_settings
+from troth_contracts.sync import Watermark
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Streams Jira issues and sprints into Kafka."
 )
 T = TypeVar("T")
 _ISSUE = re.compile(r"[A-Za-z][A-Za-z0-9_]*-[1-9][0-9]*|[1-9][0-9]*")
+_PROJECT = re.compile(r"[A-Z][A-Z0-9_]*")
 _console = Console(highlight=False, soft_wrap=True)
 
 
@@ -58,7 +62,7 @@ def repair(issue: Annotated[str, typer.Argument(help="Issue key or id, such as A
     """Asks the service to read one issue again, past the search index."""
     if not _ISSUE.fullmatch(issue):
         _fail(f"{issue!r} is neither an issue key nor an id")
-    _ask("repair", issue.upper())
+    _ask("repair", issue=issue.upper())
 
 
 @app.command()
@@ -68,9 +72,21 @@ def census() -> None:
 
 
 @app.command()
-def backfill() -> None:
-    """Asks the service to read everything again; what is published stays until it differs."""
-    _ask("backfill")
+def backfill(
+    projects: Annotated[
+        list[str] | None, typer.Argument(help="Project keys; every project without any.")
+    ] = None,
+    watch: Annotated[bool, typer.Option(help="Show how far it is until it is done.")] = False,
+) -> None:
+    """Asks the service to read projects again, newest issues first; what is published stays until it differs."""
+    keys = [key.upper() for key in projects or ()]
+    for key in keys:
+        if not _PROJECT.fullmatch(key):
+            _fail(f"{key!r} is not a project key")
+    before = _settled(project_marks) if watch else {}
+    _ask("backfill", projects=",".join(keys))
+    if watch:
+        _settled(lambda settings: _watch(settings, before))
 
 
 @app.command()
@@ -80,11 +96,20 @@ def status() -> None:
         _console.print(line, markup=False)
 
 
-def _ask(kind: HintKind, issue: str = "") -> None:
-    _settled(lambda settings: ask(settings, kind, issue))
-    _console.print(
-        f"asked for {kind} {issue}".strip(), "- followed at once while the service runs", markup=False
-    )
+def _ask(kind: HintKind, **what: str) -> None:
+    _settled(lambda settings: ask(settings, kind, **what))
+    named = " ".join(filter(None, (kind, *what.values())))
+    _console.print(f"asked for {named}", "- followed at once while the service runs", markup=False)
+
+
+async def _watch(settings: JiraSettings, before: Mapping[str, Watermark]) -> None:
+    """A bar until every project is read; the request itself takes a moment to be followed."""
+    with Bar(console=_console) as bar:
+        task = bar.add_task("backfill", total=1.0)
+        while not bar.finished:
+            marks = await project_marks(settings)
+            bar.update(task, completed=share_of(marks) if marks != before else 0.0)
+            await asyncio.sleep(1)
 
 
 def _settled(act: Callable[[JiraSettings], Coroutine[Any, Any, T]]) -> T:

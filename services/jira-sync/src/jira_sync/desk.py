@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import structlog
 
+from jira_sync.backfill import Backfill
 from jira_sync.budget import Priority, asking_as
 from jira_sync.census import Census
 from jira_sync.errors import ForbiddenError, MissingError
@@ -31,6 +32,7 @@ class Desk:
         publication: Publication,
         hints: Hints,
         census: Census,
+        backfill: Backfill,
         log: structlog.stdlib.BoundLogger,
     ) -> None:
         self._view = view
@@ -39,8 +41,8 @@ class Desk:
         self._publication = publication
         self._hints = hints
         self._census = census
+        self._backfill = backfill
         self._log = log
-        self.backfill_asked = False
 
     async def read_issues(self) -> None:
         """Between two pages of a scan: announced issues first, sprints are told when the scan ends."""
@@ -66,7 +68,7 @@ class Desk:
             if hint.kind in ("sprint", "sprint_deleted"):
                 await self._sprint(hint)
         await self._tell_sprints()
-        wants_scan |= self._orders(taken)
+        wants_scan |= await self._orders(taken)
         self._hints.settle(taken)
         return wants_scan
 
@@ -110,7 +112,7 @@ class Desk:
         await self._publication.commit(records, "webhook")
         view.settle(tellings)
 
-    def _orders(self, taken: Mapping[Hint, int]) -> bool:
+    async def _orders(self, taken: Mapping[Hint, int]) -> bool:
         """What concerns the whole site is done by the next scan, which begins now."""
         kinds = {hint.kind for hint in taken}
         if "structure" in kinds:
@@ -118,5 +120,6 @@ class Desk:
         if "census" in kinds:
             self._census.expire()
         if "backfill" in kinds:
-            self.backfill_asked = True
+            asked = {hint.id for hint in taken if hint.kind == "backfill"}
+            await self._backfill.order(() if "" in asked else asked)
         return bool(kinds & {"structure", "census", "backfill"})

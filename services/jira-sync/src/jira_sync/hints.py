@@ -22,7 +22,7 @@ MOST_BATCHES = 10
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """Where to look. ``id`` is a key where people asked, and empty for the whole site."""
+    """Where to look. ``id`` is a key where people asked (of an issue, of a project), and empty for the whole site."""
 
     kind: HintKind
     id: str = ""
@@ -66,6 +66,11 @@ def _repair(event: Json) -> tuple[Hint, ...]:
     return (Hint("repair", asked),) if asked else ()
 
 
+def _backfill(event: Json) -> tuple[Hint, ...]:
+    asked = str(event.get("projects") or "").split(",")
+    return tuple(Hint("backfill", key) for key in asked)
+
+
 def _named(kind: HintKind, entity_id: str | None) -> tuple[Hint, ...]:
     """Only whole numbers are ids; anything else never reaches a path or a query."""
     return (Hint(kind, entity_id),) if entity_id and entity_id.isascii() and entity_id.isdigit() else ()
@@ -84,7 +89,7 @@ _READERS: Mapping[str, Callable[[Json], tuple[Hint, ...]]] = {
     "sprint_deleted": _sprint_deleted,
     "troth:repair": _repair,
     "troth:census": lambda _event: (Hint("census"),),
-    "troth:backfill": lambda _event: (Hint("backfill"),),
+    "troth:backfill": _backfill,
 }
 OWN_PREFIX = "troth:"
 """Requests of the command line; they come through the inbox only, never over HTTP."""

@@ -1,6 +1,7 @@
 """Issues on their way from Jira to Kafka, whichever feed found them: read, diff, publish, remember.
 
-One transaction per page. The memory is noted first: after a failed commit it is read back from Kafka.
+One transaction per page and what follows from it. The memory is noted first: after a failed commit it is read back from
+Kafka.
 """
 
 from __future__ import annotations
@@ -44,22 +45,34 @@ class IssueIntake:
         self._metrics = metrics
         self._log = log
         self._letters = LetterLimit()
+        self._judged = (0, 0)
+        """Good and dead documents of the transaction that is being made."""
         self._followers: set[str] = set()
         self._hidden: set[str] = set()
 
-    async def publish(self, page: Sequence[RawIssue], feed: Feed) -> None:
-        """Tells a page. Sub-tasks whose parents moved to another sprint are read too: nothing else says so."""
-        await self._publish(page, feed)
+    async def publish(
+        self, page: Sequence[RawIssue], feed: Feed, closing: Iterable[OutRecord | None] = ()
+    ) -> None:
+        """Tells a page and ``closing`` in one transaction.
+
+        Sub-tasks whose parents moved to another sprint are read and go with them: nothing else says so, so that a crash
+        in between would lose them.
+        """
+        records = self._records(page, feed)
         while self._followers:
             followers = sorted(self._followers, key=int)[:DIRECT_READS]
             self._followers.difference_update(followers)
-            await self._publish(await self._documents(followers), feed)
+            records += self._records(await self._documents(followers), feed)
+        await self._publication.commit([*records, *closing], feed)
+        good, dead, self._judged = *self._judged, (0, 0)
+        self._letters.note(good=good, dead=dead)
 
     async def read(self, ids: Collection[str], feed: Feed) -> frozenset[str]:
         """Reads these issues past the index and tells them; returns those that Jira does not know."""
         found = await self._documents(ids)
+        there = {str(raw.document.get("id")) for raw in found} | self._hidden
         await self.publish(found, feed)
-        return frozenset(ids) - {str(raw.document.get("id")) for raw in found} - self._hidden
+        return frozenset(ids) - there
 
     async def remove(self, ids: Iterable[str], feed: Feed) -> None:
         """Deletes these issues from what is published."""
@@ -84,7 +97,7 @@ class IssueIntake:
             self._hidden.add(issue_id)
             return None
 
-    async def _publish(self, page: Sequence[RawIssue], feed: Feed) -> None:
+    def _records(self, page: Sequence[RawIssue], feed: Feed) -> list[OutRecord | None]:
         records: list[OutRecord | None] = []
         dead = 0
         for raw in page:
@@ -100,8 +113,8 @@ class IssueIntake:
             news = list(self._told(told))
             records += news
             self._note_gap(told.issue.id, news, feed)
-        await self._publication.commit(records, feed)
-        self._letters.note(good=len(page) - dead, dead=dead)
+        self._judged = self._judged[0] + len(page) - dead, self._judged[1] + dead
+        return records
 
     def _told(self, told: IssueTelling) -> Iterable[OutRecord | None]:
         view, issue = self._view, told.issue

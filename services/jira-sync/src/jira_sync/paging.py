@@ -1,13 +1,15 @@
 """The two ways Jira pages, and the only conditions under which a loop may end.
 
-Token loops end on a missing token or on ``isLast: true``, never on a short or empty page. Agile endpoints end on
-``isLast`` or an empty page, never on a page shorter than asked. A token seen twice means the scan cannot be trusted.
+Token loops end on a missing token, never on a short or empty page. A page that says ``isLast: true`` and still carries
+a token contradicts itself: the token is followed, and only there a refusal or the same token again is the end. Agile
+endpoints end on ``isLast`` or an empty page, never on a page shorter than asked. A token seen twice means the scan
+cannot be trusted.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
 from jira_sync.errors import ScanFailedError
@@ -18,21 +20,37 @@ T = TypeVar("T")
 MAX_PAGES = 100_000
 
 
-async def token_pages(
-    fetch: Callable[[str | None], Awaitable[TokenPage]],
-) -> AsyncIterator[tuple[Json, ...]]:
+Fetch = Callable[[str | None], Awaitable[TokenPage]]
+
+
+async def token_pages(fetch: Fetch) -> AsyncIterator[tuple[Json, ...]]:
     """Every page's items. ScanFailedError on a repeated token or an endless loop."""
-    token: str | None = None
-    seen: set[str] = set()
+    async for items, _ in token_pages_from(fetch, None):
+        yield items
+
+
+async def token_pages_from(
+    fetch: Fetch, token: str | None
+) -> AsyncIterator[tuple[tuple[Json, ...], str | None]]:
+    """Items and the token of the next page, beginning with the page of ``token``."""
+    seen = {token}
+    said_last = False
     for _ in range(MAX_PAGES):
-        page = await fetch(token)
-        yield page.items
-        if page.is_last is True or not page.token:
+        try:
+            page = await fetch(token)
+        except ScanFailedError:
+            if said_last:
+                return
+            raise
+        said_last = page.is_last is True
+        token = page.token or None
+        is_end = token is None or (said_last and token in seen)
+        yield page.items, None if is_end else token
+        if is_end:
             return
-        if page.token in seen:
+        if token in seen:
             raise ScanFailedError("Jira repeated a page token: the scan cannot be complete")
-        seen.add(page.token)
-        token = page.token
+        seen.add(token)
     raise ScanFailedError(f"Jira sent more than {MAX_PAGES} pages")
 
 
@@ -47,7 +65,7 @@ async def all_offset_items(fetch: Callable[[int], Awaitable[OffsetPage]]) -> lis
     raise ScanFailedError(f"Jira sent more than {MAX_PAGES} pages")
 
 
-async def read_ahead(source: AsyncIterator[T]) -> AsyncIterator[T]:
+async def read_ahead(source: AsyncIterator[T]) -> AsyncGenerator[T, None]:
     """The same items in the same order, the next one being fetched while this one is used."""
 
     async def following() -> tuple[T, ...]:

@@ -62,10 +62,6 @@ class Planning:
         self.sprints = found
         return changed
 
-    def renames(self, known: Mapping[str, str]) -> bool:
-        """True when a project has another key than its issues: a rename leaves ``updated`` alone."""
-        return any(known.get(project_id, key) != key for project_id, key in self.frame.projects.items())
-
     def note_reading(self, sprint_id: str, *, differs: bool) -> None:
         """Remembers whether the vendor's two definitions disagree about the sprint."""
         (self._differing.add if differs else self._differing.discard)(sprint_id)

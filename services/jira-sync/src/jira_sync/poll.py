@@ -1,7 +1,8 @@
 """The poll: scan by scan, from Jira to the topics, with a watermark that never claims more than is published.
 
 The watermark is the server's time at the start of the scan minus the overlap; it is committed with the last data of
-the scan, after every page was acknowledged. Once an hour, and first after a start, a scan reads 26 hours back: the
+the scan, after every page was acknowledged. The first scan reads every project (``backfill.py``); a project that is to
+be read again later takes its turn between polls. Once an hour, and first after a start, a scan reads 26 hours back: the
 index may be that late. Sprints are read after the issues, so that no change made after a close is taken for one made
 inside. Between scans the poll does what was asked for meanwhile (``desk.py``) and looks after what is missing
 (``census.py``): one task reads and writes a site, so nothing needs a lock.
@@ -9,11 +10,13 @@ inside. Between scans the poll does what was asked for meanwhile (``desk.py``) a
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
 
+from jira_sync.backfill import Backfill
 from jira_sync.budget import Priority, asking_as
 from jira_sync.census import Census
 from jira_sync.desk import Desk
@@ -30,10 +33,9 @@ from jira_sync.intake import IssueIntake
 from jira_sync.login_choice import LoginKind
 from jira_sync.metrics import Feed, SyncMetrics
 from jira_sync.probe import admit, greet
-from jira_sync.progress import Progress
-from jira_sync.publication import Publication, census_stream
+from jira_sync.publication import Publication, by_project, census_stream
 from jira_sync.reader import JiraReader
-from jira_sync.restore import ReadBack, read_watermark, restore_memory
+from jira_sync.restore import ReadBack, read_marks, restore_memory
 from jira_sync.scan import issue_pages, issue_query
 from jira_sync.scope import Scope
 from jira_sync.view import DEEP_OVERLAP, SiteView
@@ -63,7 +65,7 @@ class PollPlan:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """How far back one scan reads; ``since`` is None for everything."""
+    """How far back one scan reads; ``since`` is None for the first, which reads everything."""
 
     feed: Feed
     since: datetime | None
@@ -101,7 +103,10 @@ class Poller:
         self._view = SiteView(plan.site_id, plan.scope)
         self._intake = IssueIntake(self._view, reader, publication, self._hints, metrics, log)
         self._census = Census(self._view, self._intake, reader, publication, plan.census_seconds, metrics)
-        self._desk = Desk(self._view, self._intake, reader, publication, self._hints, self._census, log)
+        self._backfill = Backfill(self._view, self._intake, reader, publication, metrics, log)
+        self._desk = Desk(
+            self._view, self._intake, reader, publication, self._hints, self._census, self._backfill, log
+        )
         metrics.watermark_age.labels(plan.site_id).set_function(self._watermark_age)
 
     async def run(self, beat: Beat) -> None:
@@ -116,6 +121,7 @@ class Poller:
                 await self._census.look_after(beat)
                 await self._rest(beat)
         except (JiraUnavailableError, ScanFailedError) as error:
+            self._view.planning.expire()  # a search that is refused may name a project that has gone
             await self._tell_pause(error)
             raise
         except (AccessLostError, ForbiddenError) as error:
@@ -136,14 +142,16 @@ class Poller:
         """Reads the published topics back. StateLostError when there is data and no watermark."""
         plan = self._plan
         await self._publication.load()
-        self._watermark = await read_watermark(self._read_back, plan.site_id)
+        marks = await read_marks(self._read_back)
+        self._watermark = marks.get(plan.site_id)
         if self._watermark is None and self._publication.has_issues() and not plan.rebuild:
             raise StateLostError(
                 f"{ISSUES.name} holds issues of {plan.site_id} but {JIRA_STATE.name} has no watermark for it:"
                 " restore that topic, or start once with --rebuild to read everything again"
             )
         self._view.restore(await restore_memory(self._read_back, plan.site_id))
-        self._census.restore(await read_watermark(self._read_back, census_stream(plan.site_id)))
+        self._census.restore(marks.get(census_stream(plan.site_id)))
+        self._backfill.restore(by_project(marks, plan.site_id))
         self._deep_at = None
         memory = self._view.memory
         self._log.info("read back", issues=len(memory), sprints=len(memory.published))
@@ -155,8 +163,11 @@ class Poller:
         full = await self._refresh_frame()
         beat()
         reading = self._pass(info.now)
-        with asking_as(Priority.POLL if reading.since else Priority.BACKFILL):
-            await self._read_issues(reading, beat)
+        if reading.since is not None:
+            with asking_as(Priority.POLL):
+                await self._read_changed(reading, reading.since, beat)
+        with asking_as(Priority.BACKFILL):
+            await self._read_projects(reading, began, beat)
         with asking_as(Priority.SPRINTS):
             sprints = await self._view.planning.refresh_sprints(self._reader, self._plan.site_id, full=full)
         self._view.dirty |= sprints
@@ -165,56 +176,66 @@ class Poller:
         self._note_complete(self._clock.monotonic() - began)
 
     async def _refresh_frame(self) -> bool:
-        """Reads fields and boards when due; True when it did."""
+        """Reads fields, boards and the list of projects when due; True when it did."""
         now, plan, view = self._clock.monotonic(), self._plan, self._view
         if not view.planning.is_due(now, plan.structure_seconds):
             return False
         view.dirty |= await view.planning.refresh_frame(self._reader, plan.site_id, now)
+        await self._backfill.look()
         for board_id in {*view.planning.frame.boards, *view.planning.frame.left_out}:
             view.left_out.note("board", board_id, view.planning.frame.left_out.get(board_id))
         return True
 
     def _pass(self, server_now: datetime) -> Pass:
-        """Everything: the first time, after a project was renamed, after the scope was changed, and on request."""
-        mark, plan, view = self._watermark, self._plan, self._view
-        if mark is None or not mark.backfill_complete or self._desk.backfill_asked:
-            return Pass("backfill", None, None)
-        rescoped = mark.scope is not None and mark.scope != plan.scope.fingerprint()
-        if rescoped or view.planning.renames(view.memory.project_keys):
+        mark, plan = self._watermark, self._plan
+        if mark is None or not mark.backfill_complete:
             return Pass("backfill", None, None)
         due = self._deep_at is None or server_now - self._deep_at >= timedelta(seconds=plan.deep_seconds)
         reach = max(DEEP_OVERLAP, plan.overlap) if due else plan.overlap
         return Pass("deep" if due else "poll", mark.position + plan.overlap - reach, reach)
 
-    async def _read_issues(self, reading: Pass, beat: Beat) -> None:
-        query = issue_query(self._plan.scope.projects, reading.since)
-        progress = None if reading.since else await self._begin_backfill(query)
-        fields = self._view.planning.frame.fields.requested()
-        announced = self._hints.announced() if reading.since and self._reader.reconciles else ((),)
-        for reconcile in announced:
-            async for page in issue_pages(self._reader, query, fields, reconcile):
-                await self._intake.publish(page, reading.feed)
-                await self._desk.read_issues()
-                beat()
-                if progress:
-                    progress.advance(len(page))
+    async def _read_changed(self, reading: Pass, since: datetime, beat: Beat) -> None:
+        """Only projects that are there are named: a search that names another one is refused as a whole."""
+        named = self._backfill.keys if self._plan.scope.projects else ()
+        if self._plan.scope.projects and not named:
+            return
+        query, fields = issue_query(named, since), self._view.planning.frame.fields.requested()
+        for reconcile in self._hints.announced() if self._reader.reconciles else ((),):
+            async with aclosing(issue_pages(self._reader, query, fields, reconcile)) as pages:
+                async for page in pages:
+                    await self._intake.publish(page.issues, reading.feed)
+                    await self._desk.read_issues()
+                    beat()
 
-    async def _begin_backfill(self, query: str) -> Progress:
+    async def _read_projects(self, reading: Pass, began: float, beat: Beat) -> None:
+        """All of it the first time; later as much as fits before the next poll."""
+        if reading.since is None:
+            await self._begin()
+
+        async def between() -> None:
+            await self._desk.read_issues()
+            beat()
+
+        def is_late() -> bool:
+            spent = self._clock.monotonic() - began
+            return reading.since is not None and spent >= self._plan.poll_seconds
+
+        await self._backfill.read(between, is_late=is_late)
+
+    async def _begin(self) -> None:
         """Leaves a mark before the first data, so that a restart knows a backfill was under way."""
         if self._watermark is None:
             self._watermark, record = self._publication.begun(self._view.version)
             status = self._publication.status("backfilling", records=len(self._view.memory))
             await self._publication.commit([record, status])
-        try:
-            expected = await self._reader.approximate_count(query.partition(" ORDER BY ")[0])
-        except (ForbiddenError, ScanFailedError):
-            expected = 0
-        return Progress(expected, self._metrics.backfill, self._log)
 
     async def _finish(self, server_now: datetime, reading: Pass, *, full: bool) -> None:
         """Boards, versions, sprints and their events; the watermark goes with the last of them."""
         view, publication, version = self._view, self._publication, self._view.version
-        view.note_read(server_now, reading.reach, self._plan.overlap)
+        is_first = reading.since is None
+        covered = (self._backfill.covered_from() or server_now) if is_first else server_now
+        if not self._backfill.pending():
+            view.note_read(covered, reading.reach, self._plan.overlap)
         records = [publication.board(board, version) for board in view.planning.frame.boards.values()]
         if full:
             records += await self._versions()
@@ -222,20 +243,15 @@ class Poller:
         for telling in tellings:
             records += publication.sprint(telling, version)
         scope = self._plan.scope.fingerprint()
-        mark, closing = publication.complete(server_now, self._plan.overlap, version, scope)
+        mark, closing = publication.complete(covered, self._plan.overlap, version, scope)
         status = publication.status(
-            "complete", fresh_at=server_now, records=len(view.memory), detail=self._detail() or None
+            "complete", fresh_at=covered, records=len(view.memory), detail=self._detail() or None
         )
         await publication.commit_last(records, [status, closing], reading.feed)
         self._watermark = mark
-        self._note_pass(reading, server_now)
-        view.settle(tellings)
-
-    def _note_pass(self, reading: Pass, server_now: datetime) -> None:
         if reading.feed == "deep":
             self._deep_at = server_now
-        if reading.feed == "backfill":
-            self._desk.backfill_asked = False
+        view.settle(tellings)
 
     async def _versions(self) -> list[OutRecord | None]:
         planning = self._view.planning
@@ -246,8 +262,9 @@ class Poller:
         return [self._publication.version(version, self._view.version) for version in found]
 
     async def _rest(self, beat: Beat) -> None:
-        """Until the next scan is due, does what is asked for as it comes."""
-        until = self._clock.monotonic() + self._plan.poll_seconds
+        """Until the next scan is due, does what is asked for as it comes. Unread projects are not kept waiting."""
+        wait = 0.0 if self._backfill.pending() else self._plan.poll_seconds
+        until = self._clock.monotonic() + wait
         while await self._hints.wait(until - self._clock.monotonic()):
             if await self._desk.attend():
                 return
@@ -261,6 +278,7 @@ class Poller:
             "set aside": "; ".join(told),
             "left out": self._view.left_out.sentence(),
             "census": self._census.sentence(),
+            "backfill": self._backfill.sentence(),
         }
         return "; ".join(f"{name}: {text}" for name, text in parts.items() if text)
 
@@ -270,7 +288,6 @@ class Poller:
         self._health.check("jira", ok=True, detail="; ".join(filter(None, (detail, self._detail()))))
         metrics.scans.labels("complete").inc()
         metrics.scan_seconds.observe(seconds)
-        metrics.backfill.set(1)
         metrics.issues.set(len(view.memory))
         metrics.set_aside.labels("board").set(len(view.planning.set_aside()))
         metrics.set_aside.labels("issue").set(self._publication.issues_set_aside)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
+
+from msgspec.structs import replace
 
 from jira_sync.errors import UnreadableError
 from jira_sync.figures import SprintTelling
@@ -34,6 +36,21 @@ TOPICS = (ISSUES, ISSUE_EVENTS, SPRINTS, SPRINT_EVENTS, BOARDS, VERSIONS, SYNC_S
 CHUNK = 5_000
 """Records per transaction at the end of a scan."""
 _BEGINNING = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
+
+
+def project_stream(site_id: str, project_id: str) -> str:
+    """The stream of a project's backfill on the state topic."""
+    return f"{site_id}/project/{project_id}"
+
+
+def by_project(marks: Mapping[str, Watermark], site_id: str) -> dict[str, Watermark]:
+    """Of the marks of all streams those of the site's projects, by project id."""
+    prefix = project_stream(site_id, "")
+    return {
+        stream.removeprefix(prefix): replace(mark, stream="")
+        for stream, mark in marks.items()
+        if stream.startswith(prefix)
+    }
 
 
 def census_stream(site_id: str) -> str:
@@ -143,17 +160,23 @@ class Publication:
         return mark, self._publisher.state(JIRA_STATE, mark.key, mark, version - 1)
 
     def complete(
-        self, server_now: datetime, overlap: timedelta, version: int, scope: str
+        self, covered: datetime, overlap: timedelta, version: int, scope: str
     ) -> tuple[Watermark, OutRecord | None]:
         """The mark of a finished scan: the server's time at its start minus the overlap."""
         mark = Watermark(
             service=SERVICE,
             stream=self._site_id,
-            position=server_now - overlap,
+            position=covered - overlap,
             backfill_complete=True,
             scope=scope,
         )
         return mark, self._publisher.state(JIRA_STATE, mark.key, mark, version)
+
+    def project_mark(self, project_id: str, mark: Watermark) -> OutRecord | None:
+        """How far the backfill of a project is; told many times in one scan, so it counts its versions itself."""
+        stream = project_stream(self._site_id, project_id)
+        version = self._publisher.version_of(JIRA_STATE, stream) + 1
+        return self._publisher.state(JIRA_STATE, stream, replace(mark, stream=stream), version)
 
     def census_taken(self, server_now: datetime, version: int) -> OutRecord | None:
         """The mark of a finished census: ids were compared as of this time."""

@@ -54,10 +54,10 @@ async def restore_memory(read: ReadBack, site_id: str) -> PlanningMemory:
     return memory
 
 
-async def read_watermark(read: ReadBack, stream: str) -> Watermark | None:
-    """The stream's last committed watermark; None when it has none."""
-    found = (await _latest(read, JIRA_STATE)).get(stream)
-    return found if isinstance(found, Watermark) else None
+async def read_marks(read: ReadBack) -> dict[str, Watermark]:
+    """The last committed mark of every stream."""
+    found = await _latest(read, JIRA_STATE)
+    return {stream: mark for stream, mark in found.items() if isinstance(mark, Watermark)}
 
 
 async def _latest(read: ReadBack, topic: Topic) -> dict[str, Contract]:

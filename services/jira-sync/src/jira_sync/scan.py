@@ -6,7 +6,8 @@ account's time zone, and an upper bound hides issues that change often. Nothing 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Collection, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -18,9 +19,9 @@ from jira_sync.domain.fields import SiteFields
 from jira_sync.domain.issue import read_issue
 from jira_sync.errors import UnreadableError
 from jira_sync.memory import PlanningMemory
-from jira_sync.paging import read_ahead, token_pages
+from jira_sync.paging import read_ahead, token_pages, token_pages_from
 from jira_sync.parse import Json, parts, text
-from jira_sync.reader import JiraReader
+from jira_sync.reader import JiraReader, TokenPage
 from troth_contracts.jira import Issue, IssueEvent
 
 PAGE_SIZE = 100
@@ -42,6 +43,14 @@ class RawIssue:
 
 
 @dataclass(frozen=True, slots=True)
+class IssuePage:
+    """A page of issues, and the token of the next one; None after the last."""
+
+    issues: tuple[RawIssue, ...]
+    token: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class IssueTelling:
     """What is to be published of one issue."""
 
@@ -50,32 +59,43 @@ class IssueTelling:
 
 
 def issue_query(projects: Collection[str], since: datetime | None) -> str:
-    """JQL for everything changed since then; for everything when ``since`` is None."""
-    clauses = []
-    if projects:
-        clauses.append("project in ({})".format(", ".join(f'"{key}"' for key in sorted(projects))))
+    """JQL for everything changed since then (for everything, None) in these projects (in all, without any)."""
+    clauses = [_projects_clause(projects)] if projects else []
     if since is not None or not projects:
-        clauses.append(f"updated >= {_minute_ms(since or _FIRST_MINUTE)}")
+        clauses.append(f"updated >= {milliseconds(since or _FIRST_MINUTE) // 60_000 * 60_000}")
     return f"{' AND '.join(clauses)} ORDER BY updated ASC, id ASC"
 
 
+def project_query(key: str) -> str:
+    """JQL for a whole project, newest first; an issue that changes meanwhile keeps its place."""
+    return f"{_projects_clause([key])} ORDER BY created DESC, id DESC"
+
+
+def _projects_clause(keys: Collection[str]) -> str:
+    return "project in ({})".format(", ".join(f'"{key}"' for key in sorted(keys)))
+
+
 async def issue_pages(
-    reader: JiraReader, query: str, fields: Sequence[str], reconcile: Sequence[str] = ()
-) -> AsyncIterator[tuple[RawIssue, ...]]:
-    """Pages with complete changelogs; the next page and its changelogs are fetched while one is used."""
+    reader: JiraReader,
+    query: str,
+    fields: Sequence[str],
+    reconcile: Sequence[str] = (),
+    *,
+    token: str | None = None,
+) -> AsyncGenerator[IssuePage, None]:
+    """Pages with complete changelogs, from ``token`` on; the next page is fetched while one is used."""
 
-    async def documents() -> AsyncIterator[tuple[Json, ...]]:
-        async for page in token_pages(
-            lambda token: reader.search(query, fields, token, PAGE_SIZE, reconcile)
-        ):
+    def search(following: str | None) -> Awaitable[TokenPage]:
+        return reader.search(query, fields, following, PAGE_SIZE, reconcile)
+
+    async def completed() -> AsyncIterator[IssuePage]:
+        async with aclosing(read_ahead(token_pages_from(search, token))) as pages:
+            async for documents, following in pages:
+                yield IssuePage(await with_changelogs(reader, documents), following)
+
+    async with aclosing(read_ahead(completed())) as pages:
+        async for page in pages:
             yield page
-
-    async def completed() -> AsyncIterator[tuple[RawIssue, ...]]:
-        async for page in read_ahead(documents()):
-            yield await with_changelogs(reader, page)
-
-    async for page in read_ahead(completed()):
-        yield page
 
 
 async def with_changelogs(reader: JiraReader, documents: Sequence[Json]) -> tuple[RawIssue, ...]:
@@ -121,7 +141,3 @@ async def _histories(reader: JiraReader, issue_ids: Sequence[str]) -> Mapping[st
 def milliseconds(moment: datetime) -> int:
     """Whole milliseconds since 1970."""
     return (moment - _EPOCH) // timedelta(milliseconds=1)
-
-
-def _minute_ms(moment: datetime) -> int:
-    return milliseconds(moment) // 60_000 * 60_000

@@ -22,6 +22,10 @@ class Scope:
     test_labels: tuple[str, ...] = ()
     include_test_data: bool = False
 
+    def wants_project(self, key: str) -> bool:
+        """False when nothing of the project is wanted."""
+        return (not self.projects or key in self.projects) and key not in self.excluded_projects
+
     def why_not_issue(self, issue: Issue) -> str | None:
         """The rule that leaves the issue out; None when it is wanted."""
         if self.projects and issue.project_key not in self.projects:
