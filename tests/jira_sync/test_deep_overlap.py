@@ -22,8 +22,9 @@ def sprint(stage: Stage, sprint_id: str) -> Sprint:
 
 
 def reaches(stage: Stage) -> list[int]:
-    """Hours every bounded query looked back from now, rounded down."""
+    """Hours every scan looked back from now, rounded down; the probe at the start looks back for ever."""
     bounds = [int(q.split(">= ")[1].split()[0]) for q in stage.site.queries if "updated >=" in q]
+    bounds = [bound for bound in bounds if bound > milliseconds(NOW - timedelta(days=1_000))]
     return [(milliseconds(stage.site.now) - bound) // 3_600_000 for bound in bounds]
 
 
