@@ -2,102 +2,33 @@
 
 import csv
 import io
-import re
-import ssl
 import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import requests
-from simple_salesforce.api import Salesforce
 from simple_salesforce.exceptions import SalesforceExpiredSession, SalesforceMalformedRequest
+from tests.sandbox.salesforce_process import (
+    DELETED,
+    MODULE,
+    ROWS,
+    VERSION,
+    Running,
+    deal_id,
+    running_simulator,
+)
 
-from troth_sandbox.salesforce.ids import long_id
-
-ROWS = 4_321
-VERSION = "66.0"
 Client = Any
 """simple-salesforce's own annotations are too loose to check a call of an object by name."""
-MODULE: list[str | Path] = [sys.executable, "-m", "troth_sandbox.salesforce"]
-
-
-def deal_id(number: int) -> str:
-    return long_id(f"006Deal{number:08d}")
-
-
-def seed() -> dict[str, Any]:
-    deals = [
-        {
-            "Id": deal_id(number),
-            "Name": f"Deal {number}",
-            "StageName": "Prospecting",
-            "Amount": number,
-            "IsDeleted": number % 10 == 0,
-        }
-        for number in range(ROWS)
-    ]
-    return {
-        "org_id": "00D000000000001EAA",
-        "objects": {"Opportunity": deals},
-        "auth": {"client_id": "id", "client_secret": "secret"},
-    }
-
-
-@dataclass(frozen=True)
-class Running:
-    """A simulator process and how to reach it."""
-
-    url: str
-    admin: httpx.Client
-    trust: Path
-
-    def token(self) -> str:
-        context = ssl.create_default_context(cafile=str(self.trust))
-        form = {"grant_type": "client_credentials", "client_id": "id", "client_secret": "secret"}
-        answer = httpx.post(f"{self.url}/services/oauth2/token", data=form, verify=context).json()
-        assert answer["instance_url"] == self.url
-        return str(answer["access_token"])
-
-    def connect(self) -> Salesforce:
-        session = requests.Session()
-        session.verify = str(self.trust)
-        # Otherwise REQUESTS_CA_BUNDLE of the surrounding machine wins over `verify`.
-        session.trust_env = False
-        return Salesforce(session_id=self.token(), instance_url=self.url, session=session, version=VERSION)
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    place = tmp_path_factory.mktemp("salesforce")
-    (place / "seed.json").write_bytes(httpx.Response(200, json=seed()).content)
-    command: list[str | Path] = [
-        *MODULE,
-        "--port",
-        "0",
-        "--admin-port",
-        "0",
-        "--seed",
-        place / "seed.json",
-        "--tls-dir",
-        place,
-    ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            ready = re.fullmatch(r"ready api=(\d+) admin=(\d+)\n", line)
-            assert ready is not None, line
-            with httpx.Client(base_url=f"http://127.0.0.1:{ready.group(2)}") as admin:
-                yield Running(f"https://127.0.0.1:{ready.group(1)}", admin, place / "ca.pem")
-        finally:
-            process.terminate()
-            assert process.wait(10) == 0
+    with running_simulator(tmp_path_factory.mktemp("salesforce")) as simulator:
+        yield simulator
 
 
 @pytest.fixture
@@ -112,14 +43,14 @@ def test_every_row_comes_over_pages(salesforce: Client) -> None:
     everything = list(salesforce.query_all_iter("SELECT Id, Name FROM Opportunity", include_deleted=True))
     assert len({record["Id"] for record in everything}) == ROWS
     visible = list(salesforce.query_all_iter("SELECT Id FROM Opportunity ORDER BY SystemModstamp, Id"))
-    assert len(visible) == ROWS - 433
+    assert len(visible) == ROWS - DELETED
 
 
 def test_every_row_comes_by_bulk_pages(salesforce: Client) -> None:
     query = "SELECT Id, Name FROM Opportunity ORDER BY Id"
     for read, rows in (
         (salesforce.bulk2.Opportunity.query_all, ROWS),
-        (salesforce.bulk2.Opportunity.query, ROWS - 433),
+        (salesforce.bulk2.Opportunity.query, ROWS - DELETED),
     ):
         pages = [list(csv.DictReader(io.StringIO(page))) for page in read(query, max_records=2_000, wait=0)]
         assert [len(page) for page in pages][:-1] == [2_000] * (len(pages) - 1)
@@ -166,6 +97,30 @@ def test_an_expired_session_is_the_vendors_401(running: Running, salesforce: Cli
         salesforce.query("SELECT Id FROM User")
     content: Any = caught.value.content
     assert content == [{"message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID"}]
+
+
+def test_its_own_refresh_opens_a_session_and_asks_again(running: Running) -> None:
+    client: Any = running.log_in()
+    running.admin.delete("/admin/journal")
+    running.admin.post("/admin/sessions/expire")
+    assert len(list(client.query_all_iter("SELECT Id FROM Opportunity", include_deleted=True))) >= ROWS
+    asked = [(entry["path"], entry["status"]) for entry in running.admin.get("/admin/journal").json()]
+    assert [status for path, status in asked if path.endswith("oauth2/token")] == [200]
+    assert [status for path, status in asked if path.endswith("/queryAll/")] == [401, 200]
+    client.session.close()
+
+
+def test_its_own_refresh_cannot_save_a_locator_of_the_old_session(running: Running) -> None:
+    """A locator dies with the token that opened it, so a refreshed token alone does not help [ab-84302]."""
+    client: Any = running.log_in()
+    page = client.query_all_iter("SELECT Id FROM Opportunity")
+    next(page)
+    running.admin.post("/admin/sessions/expire")
+    with pytest.raises(SalesforceMalformedRequest) as caught:
+        list(page)
+    content: Any = caught.value.content
+    assert content[0]["errorCode"] == "INVALID_QUERY_LOCATOR"
+    client.session.close()
 
 
 def test_a_refused_query_is_the_vendors_400(salesforce: Client) -> None:
