@@ -12,6 +12,9 @@ from troth_contracts.compatibility import RELEASED, breaks, check, main
 from troth_contracts.generate import schemas
 from troth_contracts.values import Contract
 
+ADDED_SINCE = {"troth.jira.plan-change.v1"}
+"""Types that came after the last release."""
+
 
 class Part(Contract, frozen=True):
     id: str
@@ -145,7 +148,9 @@ class TestAgainstWhatWasReleased:
 
     def test_every_type_was_released(self) -> None:
         """A type nobody released is not guarded: copy its schema when a version is released."""
-        assert {path.stem for path in RELEASED.glob("*/*.json")} == set(schemas())
+        released = {path.stem for path in RELEASED.glob("*/*.json")}
+        assert not released & ADDED_SINCE, "released by now: take it off the list"
+        assert released | ADDED_SINCE == set(schemas())
 
     def test_a_type_that_disappeared_is_reported(self, tmp_path: Path) -> None:
         folder = tmp_path / "1.0"

@@ -1,9 +1,10 @@
 """Keys and event ids: what makes two records the same thing, over orgs, sites and restarts."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from troth_contracts import crm, jira, risk, sync
@@ -68,6 +69,16 @@ class TestSprintEvent:
             issue_id="9", history_id="7", item_index=0, points=Decimal(3), issue_key="APA-9", actor_id="a"
         )
         assert bare.event_id == told.event_id
+
+
+def test_a_plan_change_is_named_by_what_it_came_to_and_how_often_never_by_its_time() -> None:
+    seen = jira.PlanChange(
+        site_id="s", entity="sprint", entity_id="5", change="renamed", at=AT, from_value="One", to_value="Two"
+    )
+    later = msgspec.structs.replace(seen, at=AT + timedelta(minutes=15), not_before=AT, from_value=None)
+    again = msgspec.structs.replace(seen, ordinal=2)
+    assert (seen.key, seen.event_id) == ("s:sprint:5", later.event_id)
+    assert seen.event_id != again.event_id
 
 
 def test_a_notice_is_named_by_alert_and_sequence() -> None:

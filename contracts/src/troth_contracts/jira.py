@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
+from hashlib import blake2b
 from typing import Literal
 
 from troth_contracts.values import Contract, Instant
@@ -33,7 +34,16 @@ class CrmReference(Contract, frozen=True):
     """A CRM record found on an issue, with the place it was found."""
 
     place: str
+    """``remote_link``, ``field:<field id>``, ``summary``, ``description`` or ``comment``."""
     value: str
+    """The record's 18-character id, or the deal's number as written."""
+
+
+class FieldEstimate(Contract, frozen=True):
+    """An estimate in another field than the issue's own: another board may count in it."""
+
+    field_id: str
+    points: Decimal
 
 
 class Issue(Contract, frozen=True):
@@ -71,6 +81,8 @@ class Issue(Contract, frozen=True):
     updated_at: Instant | None = None
     resolved_at: Instant | None = None
     crm_references: tuple[CrmReference, ...] = ()
+    other_estimates: tuple[FieldEstimate, ...] = ()
+    """Values of further estimate fields of the site, by field id."""
 
     @property
     def key(self) -> str:
@@ -122,6 +134,16 @@ class SprintFigures(Contract, frozen=True):
     issues: tuple[SprintIssue, ...] = ()
 
 
+class BoardShare(Contract, frozen=True):
+    """One board's part of a sprint that several boards with different filters share."""
+
+    board_id: str
+    commitment: SprintFigures
+    added: SprintFigures
+    removed: SprintFigures
+    result: SprintFigures | None = None
+
+
 class Sprint(Contract, frozen=True):
     """A sprint with what was committed at its start and completed at its close."""
 
@@ -153,6 +175,12 @@ class Sprint(Contract, frozen=True):
     """The first final result, kept beside a later correction."""
     subtask_ids: tuple[str, ...] = ()
     """Sub-tasks that are in it through their parents (at the close, or now); they carry no points."""
+    created_at: Instant | None = None
+    shares: tuple[BoardShare, ...] = ()
+    """Each board's own part, by its filter; empty while one filter selects everything. The figures above are of the
+    issues on at least one of the boards."""
+    off_board: SprintFigures | None = None
+    """Committed or added work of a shared sprint that none of its boards shows; it counts in no figure."""
 
     @property
     def key(self) -> str:
@@ -191,11 +219,49 @@ class SprintEvent(Contract, frozen=True):
         return f"{self.site_id}:{self.sprint_id}:{self.effect}:{int(self.at.timestamp() * 1000)}"
 
 
+class PlanChange(Contract, frozen=True):
+    """Something that happened to a sprint or a board itself, seen by a webhook or between two readings."""
+
+    site_id: str
+    entity: Literal["sprint", "board"]
+    entity_id: str
+    change: str
+    """Of a sprint: created, renamed, redated, goal_changed, reopened, deleted. Of a board: columns_changed,
+    estimation_changed. Later versions may know more. That a sprint started or closed is in ``jira.sprint-events``."""
+    at: Instant
+    """When it happened; where only two readings show it, when it had happened at the latest."""
+    ordinal: int = 1
+    """How many times this entity has come to ``to_value`` by such a change: a return is a new change."""
+    not_before: Instant | None = None
+    """Where only two readings show it, the earlier of them; None when ``at`` is exact."""
+    from_value: str | None = None
+    to_value: str | None = None
+
+    @property
+    def key(self) -> str:
+        """Kafka key: ``<site>:<entity>:<id>``."""
+        return f"{self.site_id}:{self.entity}:{self.entity_id}"
+
+    @property
+    def event_id(self) -> str:
+        """Deterministic: entity, change, the value it came to, and the how-manieth time; never the time."""
+        value = blake2b((self.to_value or "").encode(), digest_size=8).hexdigest()
+        return f"{self.key}:{self.change}:{value}:{self.ordinal}"
+
+
 class BoardColumn(Contract, frozen=True):
     """A column of a board with the statuses mapped to it."""
 
     name: str
     status_ids: tuple[str, ...] = ()
+
+
+class BoardConfiguration(Contract, frozen=True):
+    """What a board counted by until a change."""
+
+    until: Instant
+    columns: tuple[BoardColumn, ...] = ()
+    estimation_field: str | None = None
 
 
 class Board(Contract, frozen=True):
@@ -209,6 +275,8 @@ class Board(Contract, frozen=True):
     project_keys: tuple[str, ...] = ()
     columns: tuple[BoardColumn, ...] = ()
     estimation_field: str | None = None
+    former: tuple[BoardConfiguration, ...] = ()
+    """Earlier configurations as far as they were seen, oldest first: a closed sprint keeps the rules of its time."""
 
     @property
     def key(self) -> str:

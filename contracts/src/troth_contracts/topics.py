@@ -93,6 +93,16 @@ SPRINT_EVENTS = Topic(
     kind="event",
     retention=_YEAR,
 )
+PLAN_CHANGES = Topic(
+    "jira.plan-changes",
+    "site:entity:id",
+    "delete",
+    jira.PlanChange,
+    "troth.jira.plan-change.v1",
+    "sprints created, renamed, re-dated, reopened, deleted; boards configured anew",
+    kind="event",
+    retention=_YEAR,
+)
 BOARDS = Topic(
     "jira.boards",
     "site:board",
@@ -193,6 +203,7 @@ TOPICS: tuple[Topic, ...] = (
     ISSUE_EVENTS,
     SPRINTS,
     SPRINT_EVENTS,
+    PLAN_CHANGES,
     BOARDS,
     VERSIONS,
     SYNC_STATUS,
