@@ -360,13 +360,6 @@ async def test_g10_a_renamed_project_is_read_again_and_its_old_keys_stay_known(s
     assert "updated >= 9466848" not in stage.site.queries[-1]
 
 
-async def test_a_changed_column_mapping_derives_the_figures_anew(stage: Stage) -> None:
-    await stage.scan()
-    stage.site.seed["boards"][0]["columns"][-1]["status_ids"] = []
-    await stage.scan()
-    assert points(sprint(stage, "1").result) == Decimal(0)
-
-
 async def test_events_of_one_issue_are_ordered_and_named_after_the_history(stage: Stage) -> None:
     await stage.scan()
     events = [record.body for record in stage.kafka.told(ISSUE_EVENTS) if record.key == f"{SITE}:10101"]

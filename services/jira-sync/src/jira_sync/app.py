@@ -105,6 +105,7 @@ def plan_of(settings: JiraSettings) -> PollPlan:
         deep_seconds=settings.jira_deep_seconds,
         census_seconds=settings.jira_census_seconds,
         rebuild=settings.jira_rebuild,
+        start_by=settings.jira_commitment_instant,
     )
 
 

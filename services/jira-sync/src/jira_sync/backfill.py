@@ -168,8 +168,12 @@ class Backfill:
         return Watermark(service=SERVICE, stream="", position=position, scope=scope, expected=expected)
 
     def _wanted(self, project: str) -> str:
-        """What a finished mark must have been read as: a rename leaves ``updated`` alone, so the key belongs to it."""
-        return f"{self._live[project]} {self._view.scope.fingerprint()}"
+        """What a finished mark must have been read as.
+
+        A rename leaves ``updated`` alone, so the key belongs to it; so do the fields that boards count in.
+        """
+        counted = ",".join(self._view.planning.frame.fields.counted_in(project))
+        return f"{self._live[project]} {self._view.scope.fingerprint()} {counted}".rstrip()
 
     def _is_done(self, project: str) -> bool:
         mark = self._marks.get(project)

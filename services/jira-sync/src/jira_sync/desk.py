@@ -1,12 +1,12 @@
 """Follows hints: re-reads what a webhook or a person pointed at, and tells what is found as any feed would.
 
 A payload is never taken for the state: two events with one timestamp may come in either order, hours late or twice.
-Only a deletion is believed, once a direct read confirms it.
+A deletion is believed once a direct read confirms it; of a changed sprint, that it once was what ``oldValue`` says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import structlog
 
@@ -65,8 +65,11 @@ class Desk:
         self._view.begin(info.now)
         wants_scan = await self._issues(taken)
         for hint in taken:
-            if hint.kind in ("sprint", "sprint_deleted"):
-                await self._sprint(hint)
+            if hint.news is not None:
+                self._view.hear(hint.id, hint.news)
+        for sprint_id in {hint.id: None for hint in taken if hint.kind in ("sprint", "sprint_deleted")}:
+            gone = [hint for hint in taken if hint.kind == "sprint_deleted" and hint.id == sprint_id]
+            await self._sprint(sprint_id, gone)
         await self._tell_sprints()
         wants_scan |= await self._orders(taken)
         self._hints.settle(taken)
@@ -91,19 +94,20 @@ class Desk:
         if gone & deleted:
             await self._census.delete(gone & deleted)
 
-    async def _sprint(self, hint: Hint) -> None:
+    async def _sprint(self, sprint_id: str, gone: Sequence[Hint]) -> None:
+        """``gone``: webhooks that call it deleted."""
         view = self._view
         try:
-            document = await self._reader.find("sprint", hint.id)
+            document = await self._reader.find("sprint", sprint_id)
         except MissingError:
-            if hint.kind == "sprint_deleted":
-                await self._census.structure.delete("sprint", {hint.id})
+            if gone:
+                await self._census.structure.delete("sprint", {sprint_id}, at=gone[0].at)
             else:
-                self._census.absences.missing("sprint", hint.id, view.server_now)
+                self._census.absences.missing("sprint", sprint_id, view.server_now)
         except ForbiddenError as error:
-            self._log.warning("sprint not read", sprint=hint.id, reason=str(error))
+            self._log.warning("sprint not read", sprint=sprint_id, reason=str(error))
         else:
-            view.dirty |= view.planning.put_sprint(view.site_id, document)
+            view.put_sprint(document)
 
     async def _tell_sprints(self) -> None:
         view = self._view

@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
+from jira_sync.domain.plan_changes import created
 from jira_sync.domain.sprint_events import life_events, scope_events, window_of
 from jira_sync.domain.sprint_facts import Window, sprint_facts, stories_at_end
-from jira_sync.domain.structure import closed_at, rules_of
+from jira_sync.domain.structure import StartBy, closed_at, rules_of
 from jira_sync.domain.timeline import Timeline
 from jira_sync.memory import PlanningMemory
 from jira_sync.parse import by_number
-from troth_contracts.jira import Board, Sprint, SprintEvent
+from troth_contracts.jira import Board, PlanChange, Sprint, SprintEvent
 from troth_contracts.topics import ISSUE_EVENTS
 
 REACH = (ISSUE_EVENTS.retention or timedelta(days=400)) - timedelta(days=10)
@@ -27,17 +28,25 @@ class SprintTelling:
 
     sprint: Sprint
     events: tuple[SprintEvent, ...]
+    changes: tuple[PlanChange, ...]
     readings_differ: bool = False
 
 
 def tell_sprint(
-    sprint: Sprint, boards: Mapping[str, Board], memory: PlanningMemory, *, settled_before: datetime | None
+    sprint: Sprint,
+    boards: Mapping[str, Board],
+    memory: PlanningMemory,
+    *,
+    settled_before: datetime | None,
+    start_by: StartBy = "activatedDate",
 ) -> SprintTelling:
     """Figures and events of a sprint. They are final for sprints closed before ``settled_before``."""
     before = memory.published.get(sprint.id)
-    window, rules = window_of(sprint), rules_of(sprint, boards)
+    window, rules = window_of(sprint, start_by), rules_of(sprint, boards)
+    life = tuple(life_events(sprint, before, memory.trails.closes(sprint.id), start_by))
+    changes = (*created(sprint), *memory.trails.changes(sprint))
     if window is None or rules is None:
-        return SprintTelling(sprint, tuple(life_events(sprint, before)))
+        return SprintTelling(sprint, life, changes)
     timelines = list(memory.timelines_of(sprint.id))
     facts = sprint_facts(window, rules, timelines)
     figured = replace(
@@ -52,8 +61,8 @@ def tell_sprint(
         subtask_ids=_followers(window, timelines, memory),
     )
     figured = _with_first_figures(figured, before)
-    events = (*life_events(sprint, before), *scope_events(sprint, window, rules, timelines))
-    return SprintTelling(figured, events, facts.readings_differ)
+    events = (*life, *scope_events(sprint, window, rules, timelines))
+    return SprintTelling(figured, events, changes, facts.readings_differ)
 
 
 def _followers(window: Window, timelines: Sequence[Timeline], memory: PlanningMemory) -> tuple[str, ...]:
@@ -68,12 +77,12 @@ def _is_final(before: Sprint | None, sprint: Sprint) -> bool:
 
 
 def _with_first_figures(sprint: Sprint, before: Sprint | None) -> Sprint:
-    """A correction of final figures keeps the first final ones beside it, for ever."""
-    if before is None or before.provisional:
+    """A correction of final figures, or a reopened sprint, keeps the first final ones beside it, for ever."""
+    if before is None:
         return sprint
     corrected = (sprint.commitment, sprint.result) != (before.commitment, before.result)
     first_commitment, first_result = before.first_commitment, before.first_result
-    if corrected and first_commitment is None and first_result is None:
+    if corrected and not before.provisional and first_commitment is None and first_result is None:
         first_commitment, first_result = before.commitment, before.result
     return replace(sprint, first_commitment=first_commitment, first_result=first_result)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Literal
 
+from jira_sync.domain.plan_changes import SprintNews, news_in, time_of
 from jira_sync.parse import Json, optional_part, optional_text
 from jira_sync.reader import MOST_RECONCILED
 from troth_chassis.clock import Clock
@@ -26,6 +28,10 @@ class Hint:
 
     kind: HintKind
     id: str = ""
+    at: datetime | None = None
+    """When a deletion happened, by the webhook."""
+    news: SprintNews | None = None
+    """What a sprint was, where only the webhook can say it."""
 
 
 def hints_of(event: Json) -> tuple[Hint, ...] | None:
@@ -48,11 +54,14 @@ def _issue_deleted(event: Json) -> tuple[Hint, ...]:
 
 
 def _sprint(event: Json) -> tuple[Hint, ...]:
-    return _named("sprint", optional_text(optional_part(event, "sprint"), "id"))
+    hints = _named("sprint", optional_text(optional_part(event, "sprint"), "id"))
+    news = news_in(event)
+    return tuple(replace(hint, news=news) for hint in hints)
 
 
 def _sprint_deleted(event: Json) -> tuple[Hint, ...]:
-    return _named("sprint_deleted", optional_text(optional_part(event, "sprint"), "id"))
+    hints = _named("sprint_deleted", optional_text(optional_part(event, "sprint"), "id"))
+    return tuple(replace(hint, at=time_of(event)) for hint in hints)
 
 
 def _link(event: Json) -> tuple[Hint, ...]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
+from jira_sync.domain.plan_changes import PlanTrails
 from jira_sync.domain.timeline import Timeline, build_timeline
-from troth_contracts.jira import Issue, IssueEvent, Sprint
+from troth_contracts.jira import Board, Issue, IssueEvent, Sprint
 
 PLANNING_FIELDS = frozenset({"sprint", "status", "estimate"})
 
@@ -26,6 +27,10 @@ class PlanningMemory:
         self._parents: dict[str, str] = {}
         self.published: dict[str, Sprint] = {}
         """Sprints by id as the topic has them; changed only after a commit."""
+        self.boards: dict[str, Board] = {}
+        """Boards by id as the topic has them."""
+        self.trails = PlanTrails()
+        """What happened to sprints and boards themselves."""
         self.project_keys: dict[str, str] = {}
         """Key by project id, from the issues."""
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
 
+from jira_sync.domain.structure import with_past
 from jira_sync.frame import Frame, SprintBook, read_frame
 from jira_sync.parse import Json
 from jira_sync.reader import JiraReader
 from jira_sync.scope import Scope
-from troth_contracts.jira import Sprint
+from troth_contracts.jira import Board, Sprint
 
 
 class Planning:
@@ -34,17 +37,30 @@ class Planning:
         """Something said that the frame changed: it is due."""
         self._read_at = None
 
-    async def refresh_frame(self, reader: JiraReader, site_id: str, now: float) -> set[str]:
-        """Reads fields and boards; every sprint is touched when a board's rules changed."""
+    async def refresh_frame(
+        self, reader: JiraReader, site_id: str, now: float, before: Mapping[str, Board], began: datetime
+    ) -> set[str]:
+        """Reads fields and boards; every sprint is touched when a board's rules changed.
+
+        ``before``: the boards as published; what they counted by until now goes with them.
+        """
         frame = await read_frame(reader, site_id, self._scope)
-        changed = frame.boards != self.frame.boards
-        self.frame, self._read_at = frame, now
+        boards = {
+            board_id: with_past(board, before.get(board_id), began)
+            for board_id, board in frame.boards.items()
+        }
+        changed = boards != self.frame.boards
+        self.frame, self._read_at = replace(frame, boards=boards), now
         return set(self.sprints) if changed else set()
 
     async def refresh_sprints(self, reader: JiraReader, site_id: str, *, full: bool) -> set[str]:
         """Reads the sprints; the ids of those that are new or changed."""
         await self._book.refresh(reader, self.frame.boards, full=full)
         return self._take(site_id)
+
+    def seen_now(self, *, full: bool) -> list[Sprint]:
+        """Sprints that the last refresh read: all after a full one, else those that are not closed."""
+        return [sprint for sprint in self.sprints.values() if full or sprint.state != "closed"]
 
     def put_sprint(self, site_id: str, document: Json) -> set[str]:
         """Takes one sprint as just read; the ids of those that are new or changed."""

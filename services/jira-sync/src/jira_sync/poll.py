@@ -20,6 +20,7 @@ from jira_sync.backfill import Backfill
 from jira_sync.budget import Priority, asking_as
 from jira_sync.census import Census
 from jira_sync.desk import Desk
+from jira_sync.domain.structure import StartBy
 from jira_sync.errors import (
     AccessLostError,
     ForbiddenError,
@@ -61,6 +62,7 @@ class PollPlan:
     census_seconds: float = 86_400.0
     rebuild: bool = False
     login: LoginKind = LoginKind.API_TOKEN
+    start_by: StartBy = "activatedDate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ class Poller:
         self._watermark: Watermark | None = None
         self._deep_at: datetime | None = None
         self._admitted = False
-        self._view = SiteView(plan.site_id, plan.scope)
+        self._view = SiteView(plan.site_id, plan.scope, clock.monotonic, plan.start_by)
         self._intake = IssueIntake(self._view, reader, publication, self._hints, metrics, log)
         self._census = Census(self._view, self._intake, reader, publication, plan.census_seconds, metrics)
         self._backfill = Backfill(self._view, self._intake, reader, publication, metrics, log)
@@ -169,8 +171,7 @@ class Poller:
         with asking_as(Priority.BACKFILL):
             await self._read_projects(reading, began, beat)
         with asking_as(Priority.SPRINTS):
-            sprints = await self._view.planning.refresh_sprints(self._reader, self._plan.site_id, full=full)
-        self._view.dirty |= sprints
+            await self._view.refresh_sprints(self._reader, full=full)
         beat()
         await self._finish(info.now, reading, full=full)
         self._note_complete(self._clock.monotonic() - began)
@@ -180,7 +181,7 @@ class Poller:
         now, plan, view = self._clock.monotonic(), self._plan, self._view
         if not view.planning.is_due(now, plan.structure_seconds):
             return False
-        view.dirty |= await view.planning.refresh_frame(self._reader, plan.site_id, now)
+        await view.refresh_frame(self._reader, now)
         await self._backfill.look()
         for board_id in {*view.planning.frame.boards, *view.planning.frame.left_out}:
             view.left_out.note("board", board_id, view.planning.frame.left_out.get(board_id))
@@ -236,7 +237,9 @@ class Poller:
         covered = (self._backfill.covered_from() or server_now) if is_first else server_now
         if not self._backfill.pending():
             view.note_read(covered, reading.reach, self._plan.overlap)
-        records = [publication.board(board, version) for board in view.planning.frame.boards.values()]
+        records: list[OutRecord | None] = []
+        for board in view.planning.frame.boards.values():
+            records += publication.board(board, view.memory.trails.changes(board), version)
         if full:
             records += await self._versions()
         tellings = view.tell_sprints(server_now)

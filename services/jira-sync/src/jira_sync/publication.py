@@ -16,7 +16,7 @@ from troth_chassis.clock import Clock
 from troth_chassis.dead_letters import dead_letter
 from troth_chassis.publisher import Publisher
 from troth_contracts.codec import OutRecord
-from troth_contracts.jira import Board, Version
+from troth_contracts.jira import Board, PlanChange, Version
 from troth_contracts.sync import SyncStatus, Watermark
 from troth_contracts.topics import (
     BOARDS,
@@ -24,6 +24,7 @@ from troth_contracts.topics import (
     ISSUE_EVENTS,
     ISSUES,
     JIRA_STATE,
+    PLAN_CHANGES,
     SPRINT_EVENTS,
     SPRINTS,
     SYNC_STATUS,
@@ -32,7 +33,17 @@ from troth_contracts.topics import (
 )
 
 SERVICE = "jira-sync"
-TOPICS = (ISSUES, ISSUE_EVENTS, SPRINTS, SPRINT_EVENTS, BOARDS, VERSIONS, SYNC_STATUS, JIRA_STATE)
+TOPICS = (
+    ISSUES,
+    ISSUE_EVENTS,
+    SPRINTS,
+    SPRINT_EVENTS,
+    PLAN_CHANGES,
+    BOARDS,
+    VERSIONS,
+    SYNC_STATUS,
+    JIRA_STATE,
+)
 CHUNK = 5_000
 """Records per transaction at the end of a scan."""
 _BEGINNING = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
@@ -126,15 +137,24 @@ class Publication:
         return frozenset(key.removeprefix(prefix) for key in keys if key.startswith(prefix))
 
     def sprint(self, telling: SprintTelling, version: int) -> Iterable[OutRecord | None]:
-        """The sprint's state with its figures, and its events."""
+        """What happened to it, the sprint's state with its figures, and its events.
+
+        Changes come first: they are not found again once the state they led to is published.
+        """
         sprint = telling.sprint
+        yield from map(self.change, telling.changes)
         yield self._publisher.state(SPRINTS, sprint.key, sprint, version)
         for event in telling.events:
             yield self._publisher.event(SPRINT_EVENTS, event.key, event, event.event_id, event.at)
 
-    def board(self, board: Board, version: int) -> OutRecord | None:
-        """The board's state."""
-        return self._publisher.state(BOARDS, board.key, board, version)
+    def change(self, change: PlanChange) -> OutRecord | None:
+        """What happened to a sprint or board itself."""
+        return self._publisher.event(PLAN_CHANGES, change.key, change, change.event_id, change.at)
+
+    def board(self, board: Board, changes: Iterable[PlanChange], version: int) -> Iterable[OutRecord | None]:
+        """What happened to it, and the board's state."""
+        yield from map(self.change, changes)
+        yield self._publisher.state(BOARDS, board.key, board, version)
 
     def version(self, found: Version, version: int) -> OutRecord | None:
         """The release version's state."""

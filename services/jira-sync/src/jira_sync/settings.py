@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import NoDecode
 
+from jira_sync.domain.structure import StartBy
 from jira_sync.login_choice import LoginKind, is_gateway, login_problem
 from jira_sync.scope import Scope
 from troth_chassis.settings import ChassisSettings
@@ -62,6 +63,8 @@ class JiraSettings(ChassisSettings):
     jira_burst: int = Field(default=10, ge=1)
     jira_max_in_flight: int = Field(default=4, ge=1, le=32)
     jira_request_timeout_seconds: float = Field(default=30.0, gt=0)
+    jira_commitment_instant: StartBy = "activatedDate"
+    """Which of a sprint's dates is the moment of commitment when they differ; the other where it is missing."""
     jira_webhook_secret: SecretStr | None = None
     """Signs the webhooks; without it none are received."""
     jira_webhook_secret_before: SecretStr | None = None

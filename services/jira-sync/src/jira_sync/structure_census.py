@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from jira_sync.absence import Absences
@@ -10,6 +10,7 @@ from jira_sync.errors import ForbiddenError, MissingError
 from jira_sync.publication import Publication
 from jira_sync.reader import EntityKind, JiraReader
 from jira_sync.view import SiteView
+from troth_contracts.codec import OutRecord
 from troth_contracts.topics import BOARDS, SPRINTS, VERSIONS, Topic
 
 _TOPICS: Mapping[EntityKind, Topic] = {"sprint": SPRINTS, "board": BOARDS, "version": VERSIONS}
@@ -31,17 +32,21 @@ class StructureCensus:
         for kind in _TOPICS:
             unlisted = self._unlisted(kind)
             excluded = {entity_id for entity_id in unlisted if self._is_left_out(kind, entity_id)}
-            await self.delete(kind, excluded)
+            await self._remove(kind, excluded)
             self._absences.suspect(kind, unlisted - excluded, now)
             for entity_id in self._absences.due(kind, now):
                 await self._ask(kind, entity_id, now)
 
-    async def delete(self, kind: EntityKind, ids: set[str]) -> None:
-        """These are gone, beyond doubt."""
+    async def delete(self, kind: EntityKind, ids: set[str], *, at: datetime | None = None) -> None:
+        """These are gone, beyond doubt; ``at`` where it is known when."""
+        known = ids & self._publication.ids(_TOPICS[kind])
+        ends = [self._view.sprint_gone(sprint_id, at) for sprint_id in sorted(known) if kind == "sprint"]
+        await self._remove(kind, ids, [self._publication.change(end) for end in ends])
+
+    async def _remove(self, kind: EntityKind, ids: set[str], news: Sequence[OutRecord | None] = ()) -> None:
         version = self._view.version
-        await self._publication.commit(
-            [self._publication.gone(_TOPICS[kind], entity_id, version) for entity_id in sorted(ids)]
-        )
+        gone = [self._publication.gone(_TOPICS[kind], entity_id, version) for entity_id in sorted(ids)]
+        await self._publication.commit([*news, *gone])
         for entity_id in ids:
             self._absences.settled(kind, entity_id)
             if kind == "sprint":

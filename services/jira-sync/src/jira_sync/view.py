@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
+from jira_sync.domain.plan_changes import SprintNews, deleted
+from jira_sync.domain.structure import StartBy
 from jira_sync.figures import SprintTelling, is_out_of_reach, tell_sprint
 from jira_sync.memory import PlanningMemory
+from jira_sync.parse import Json, text
 from jira_sync.planning import Planning
+from jira_sync.reader import JiraReader
 from jira_sync.scan import milliseconds
 from jira_sync.scope import LeftOut, Scope
+from troth_contracts.jira import PlanChange
 
 DEEP_OVERLAP = timedelta(hours=26)
 """How late the index may be, with clock skew and bulk edits (reference 7)."""
@@ -21,9 +26,18 @@ EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 class SiteView:
     """Shared by everything that reads the site; only one task uses it, so it needs no lock."""
 
-    def __init__(self, site_id: str, scope: Scope) -> None:
+    def __init__(
+        self,
+        site_id: str,
+        scope: Scope,
+        monotonic: Callable[[], float],
+        start_by: StartBy = "activatedDate",
+    ) -> None:
         self.site_id = site_id
         self.scope = scope
+        self._monotonic = monotonic
+        self._start_by = start_by
+        self._began = 0.0
         self.memory = PlanningMemory()
         self.planning = Planning(scope)
         self.left_out = LeftOut()
@@ -45,7 +59,44 @@ class SiteView:
     def begin(self, server_now: datetime) -> None:
         """A new reading begins."""
         self.server_now = server_now
+        self._began = self._monotonic()
         self.version = max(milliseconds(server_now), self.version + 1)
+
+    @property
+    def read_until(self) -> datetime:
+        """By the server's clock, whose header leaves out the parts of a second, what is read by now is no newer."""
+        return self.server_now + timedelta(seconds=self._monotonic() - self._began + 1)
+
+    async def refresh_frame(self, reader: JiraReader, now: float) -> None:
+        """Reads fields and boards."""
+        memory, planning = self.memory, self.planning
+        self.dirty |= await planning.refresh_frame(reader, self.site_id, now, memory.boards, self.server_now)
+        for board in planning.frame.boards.values():
+            memory.trails.read(board, self.server_now, self.read_until)
+
+    async def refresh_sprints(self, reader: JiraReader, *, full: bool) -> None:
+        """Reads the sprints."""
+        self.dirty |= await self.planning.refresh_sprints(reader, self.site_id, full=full)
+        for sprint in self.planning.seen_now(full=full):
+            self.memory.trails.read(sprint, self.server_now, self.read_until)
+
+    def put_sprint(self, document: Json) -> None:
+        """Takes one sprint as just read."""
+        self.dirty |= self.planning.put_sprint(self.site_id, document)
+        sprint = self.planning.sprints.get(text(document, "id"))
+        if sprint is not None:
+            self.memory.trails.read(sprint, self.server_now, self.read_until)
+
+    def hear(self, sprint_id: str, news: SprintNews) -> None:
+        """A webhook's word about a state that no reading may show any more."""
+        self.memory.trails.told(sprint_id, news)
+        self.dirty.add(sprint_id)
+
+    def sprint_gone(self, sprint_id: str, at: datetime | None) -> PlanChange:
+        """The event of a deletion, and the end of its trail; ``at`` where a webhook said when."""
+        seen = self.memory.trails.last_seen(sprint_id) if at is None else None
+        self.memory.trails.forget(sprint_id)
+        return deleted(self.site_id, sprint_id, at or self.read_until, seen)
 
     def note_read(self, server_now: datetime, reach: timedelta | None, overlap: timedelta) -> None:
         """Everything changed within ``reach`` is read (None: everything there is).
@@ -65,7 +116,7 @@ class SiteView:
         """Every dirty sprint with its figures."""
         boards, memory = self.planning.frame.boards, self.memory
         return [
-            tell_sprint(sprint, boards, memory, settled_before=self.settled_before)
+            tell_sprint(sprint, boards, memory, settled_before=self.settled_before, start_by=self._start_by)
             for sprint_id, sprint in self.planning.sprints.items()
             if sprint_id in self.dirty and not self._is_frozen(sprint_id, server_now)
         ]
@@ -73,6 +124,7 @@ class SiteView:
     def settle(self, tellings: Sequence[SprintTelling]) -> None:
         """After the commit: what was told is published; what may still change is looked at again."""
         self.memory.project_keys.update(self.planning.frame.projects)
+        self.memory.boards.update(self.planning.frame.boards)
         for telling in tellings:
             self.memory.published[telling.sprint.id] = telling.sprint
             self.planning.note_reading(telling.sprint.id, differs=telling.readings_differ)
@@ -85,4 +137,6 @@ class SiteView:
     def _is_frozen(self, sprint_id: str, server_now: datetime) -> bool:
         """Final figures stand where the past they rest on is gone: too old, or an issue was deleted since."""
         published = self.memory.published.get(sprint_id)
+        if published is None or self.planning.sprints[sprint_id].completed_at != published.completed_at:
+            return False
         return is_out_of_reach(published, server_now) or self.memory.lost_a_part_of(published)

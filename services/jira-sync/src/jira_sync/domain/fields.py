@@ -42,10 +42,17 @@ class SiteFields:
     estimates: tuple[str, ...] = ()
     by_project: Mapping[str, str] = field(default_factory=dict)
     """Estimate field by project id, from the configuration of the project's boards."""
+    by_boards: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """All of them, in ascending order."""
 
     def estimate_of(self, project_id: str) -> str | None:
         """The estimate field of a project's issues; the site's default where no board names one."""
         return self.by_project.get(project_id) or (self.estimates[0] if self.estimates else None)
+
+    def counted_in(self, project_id: str) -> tuple[str, ...]:
+        """Every field in which a board counts the project's issues, their own first; the default where none does."""
+        own = self.estimate_of(project_id)
+        return tuple(dict.fromkeys((*([own] if own else ()), *self.by_boards.get(project_id, ()))))
 
     def requested(self) -> tuple[str, ...]:
         """Field ids a search asks for."""
@@ -68,12 +75,19 @@ def discover(fields: Sequence[Json]) -> SiteFields:
 def with_boards(found: SiteFields, estimates: Iterable[tuple[Sequence[str], str]]) -> SiteFields:
     """Adds what board configurations say: (project ids, field id) per board; the first board of a project wins."""
     by_project: dict[str, str] = {}
+    by_boards: dict[str, set[str]] = {}
     extra: list[str] = []
     for project_ids, field_id in estimates:
         extra.append(field_id)
         for project_id in project_ids:
             by_project.setdefault(project_id, field_id)
-    return replace(found, estimates=tuple(dict.fromkeys((*found.estimates, *extra))), by_project=by_project)
+            by_boards.setdefault(project_id, set()).add(field_id)
+    return replace(
+        found,
+        estimates=tuple(dict.fromkeys((*found.estimates, *extra))),
+        by_project=by_project,
+        by_boards={project_id: tuple(sorted(ids)) for project_id, ids in by_boards.items()},
+    )
 
 
 def _of_type(fields: Sequence[Json], custom: str) -> list[str]:

@@ -20,7 +20,7 @@ from jira_sync.parse import (
     sprint_ids,
     text,
 )
-from troth_contracts.jira import Issue, IssueLink
+from troth_contracts.jira import FieldEstimate, Issue, IssueLink
 
 
 def read_issue(site_id: str, document: Json, fields: SiteFields) -> Issue:
@@ -32,6 +32,7 @@ def read_issue(site_id: str, document: Json, fields: SiteFields) -> Issue:
     project, status, kind = part(values, "project"), part(values, "status"), part(values, "issuetype")
     project_id = text(project, "id")
     estimate_field = fields.estimate_of(project_id)
+    others = ((name, points(values.get(name))) for name in sorted(fields.estimates) if name != estimate_field)
     return Issue(
         site_id=site_id,
         id=issue_id,
@@ -60,6 +61,7 @@ def read_issue(site_id: str, document: Json, fields: SiteFields) -> Issue:
         created_at=optional_instant(values.get("created")),
         updated_at=optional_instant(values.get("updated")),
         resolved_at=optional_instant(values.get("resolutiondate")),
+        other_estimates=tuple(FieldEstimate(field_id=name, points=n) for name, n in others if n is not None),
     )
 
 

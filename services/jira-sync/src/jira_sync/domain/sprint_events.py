@@ -11,25 +11,33 @@ from datetime import datetime
 from typing import Literal
 
 from jira_sync.domain.sprint_facts import Window
-from jira_sync.domain.structure import BoardRules, closed_at, started_at
+from jira_sync.domain.structure import BoardRules, StartBy, closed_at, started_at
 from jira_sync.domain.timeline import Step, Timeline
 from troth_contracts.jira import Sprint, SprintEvent
 
 
-def window_of(sprint: Sprint) -> Window | None:
+def window_of(sprint: Sprint, start_by: StartBy = "activatedDate") -> Window | None:
     """The sprint's time; None while it has not started or its dates are missing."""
-    started = started_at(sprint)
+    started = started_at(sprint, start_by)
     return None if started is None else Window(sprint.id, started, closed_at(sprint))
 
 
-def life_events(sprint: Sprint, before: Sprint | None) -> Iterator[SprintEvent]:
-    """``started`` and ``closed``. A start that was told is not told again when an administrator re-dates it."""
-    started, closed = started_at(sprint), closed_at(sprint)
-    told = None if before is None else started_at(before)
+def life_events(
+    sprint: Sprint,
+    before: Sprint | None,
+    closes: Iterable[datetime] = (),
+    start_by: StartBy = "activatedDate",
+) -> Iterator[SprintEvent]:
+    """``started`` and every ``closed``: ``closes`` are those before an administrator reopened it.
+
+    A start that was told is not told again when an administrator re-dates it.
+    """
+    started, closed = started_at(sprint, start_by), closed_at(sprint)
+    told = None if before is None else started_at(before, start_by)
     if started is not None and told in (None, started):
         yield _life(sprint, "started", started)
-    if closed is not None:
-        yield _life(sprint, "closed", closed)
+    for moment in dict.fromkeys((*closes, *([closed] if closed else ()))):
+        yield _life(sprint, "closed", moment)
 
 
 def scope_events(
@@ -41,32 +49,33 @@ def scope_events(
             continue
         created = timeline.created_at
         if created and _inside(window, created) and window.sprint_id in timeline.first.sprints:
-            yield _created(sprint, timeline, created)
+            yield _created(sprint, rules, timeline, created)
         for step in timeline.within(window.started, window.closed):
             yield from _of_step(sprint, rules, timeline, step)
 
 
 def _of_step(sprint: Sprint, rules: BoardRules, timeline: Timeline, step: Step) -> Iterator[SprintEvent]:
     if step.gains(sprint.id):
-        yield _scope(sprint, timeline, step, "scope_added")
+        yield _scope(sprint, rules, timeline, step, "scope_added")
     elif step.loses(sprint.id):
-        yield _scope(sprint, timeline, step, "scope_removed")
+        yield _scope(sprint, rules, timeline, step, "scope_removed")
     elif sprint.id in step.after.sprints:
         yield from _of_member(sprint, rules, timeline, step)
 
 
 def _of_member(sprint: Sprint, rules: BoardRules, timeline: Timeline, step: Step) -> Iterator[SprintEvent]:
-    if step.before.estimate != step.after.estimate:
-        yield _scope(sprint, timeline, step, "estimate_changed")
+    if rules.points(timeline, step.before) != rules.points(timeline, step.after):
+        yield _scope(sprint, rules, timeline, step, "estimate_changed")
     was_done, is_done = step.before.status in rules.done, step.after.status in rules.done
     if is_done and not was_done:
-        yield _scope(sprint, timeline, step, "issue_done")
+        yield _scope(sprint, rules, timeline, step, "issue_done")
     elif was_done and not is_done:
-        yield _scope(sprint, timeline, step, "issue_reopened")
+        yield _scope(sprint, rules, timeline, step, "issue_reopened")
 
 
 def _scope(
     sprint: Sprint,
+    rules: BoardRules,
     timeline: Timeline,
     step: Step,
     effect: Literal["scope_added", "scope_removed", "estimate_changed", "issue_done", "issue_reopened"],
@@ -78,8 +87,8 @@ def _scope(
         at=step.at,
         issue_id=timeline.issue_id,
         issue_key=timeline.issue_key,
-        points=step.after.estimate,
-        points_before=step.before.estimate if effect == "estimate_changed" else None,
+        points=rules.points(timeline, step.after),
+        points_before=rules.points(timeline, step.before) if effect == "estimate_changed" else None,
         actor_id=step.actor_id,
         history_id=step.history_id,
         item_index=step.item_index,
@@ -87,7 +96,7 @@ def _scope(
     )
 
 
-def _created(sprint: Sprint, timeline: Timeline, at: datetime) -> SprintEvent:
+def _created(sprint: Sprint, rules: BoardRules, timeline: Timeline, at: datetime) -> SprintEvent:
     return SprintEvent(
         site_id=sprint.site_id,
         sprint_id=sprint.id,
@@ -95,7 +104,7 @@ def _created(sprint: Sprint, timeline: Timeline, at: datetime) -> SprintEvent:
         at=at,
         issue_id=timeline.issue_id,
         issue_key=timeline.issue_key,
-        points=timeline.first.estimate,
+        points=rules.points(timeline, timeline.first),
         actor_id=timeline.creator_id,
         in_active_sprint=True,
     )

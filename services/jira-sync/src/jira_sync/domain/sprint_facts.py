@@ -5,7 +5,8 @@ close (carry-over) is undone. The vendor's text and its report disagree on issue
 no column shows and on issues taken out and put back: the text is the default, the report's reading stands beside it.
 
 Sub-tasks never count: they follow their parent without any history, and points are counted at the story once.
-Column mapping and estimate field are today's. Issues that were deleted or hidden cannot be seen from today's state.
+Column mapping and estimate field are those of the board at the close, as far as they were seen. Issues that were
+deleted or hidden cannot be seen from today's state.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 
 from jira_sync.domain.structure import BoardRules
 from jira_sync.domain.timeline import Standing, Timeline
@@ -107,16 +109,17 @@ class _Case:
 def _share(window: Window, rules: BoardRules, timeline: Timeline, case: _Case) -> Share:
     elsewhere = _done_elsewhere(window, rules, timeline, case.start)
     start, end = case.start, case.end
-    at_start = _points(start) if case.in_start else None
+    estimate = partial(_points, rules, timeline)
+    at_start = estimate(start) if case.in_start else None
     mapped = start is not None and start.status in rules.mapped
     done = case.in_end and end is not None and end.status in rules.done
     return Share(
         timeline.issue_id,
         committed=at_start if mapped and not elsewhere else None,
         committed_by_report=at_start if case.joined is None else None,
-        added=None if case.in_start or case.joined is None else _points(case.joined),
-        removed=None if case.in_end or elsewhere else _left_with(window, timeline),
-        completed=_points(end) if done and not elsewhere else None,
+        added=None if case.in_start or case.joined is None else estimate(case.joined),
+        removed=None if case.in_end or elsewhere else _left_with(window, rules, timeline),
+        completed=estimate(end) if done and not elsewhere else None,
     )
 
 
@@ -135,11 +138,11 @@ def _created_inside(window: Window, timeline: Timeline) -> bool:
     return window.closed is None or created <= window.closed
 
 
-def _left_with(window: Window, timeline: Timeline) -> Decimal:
+def _left_with(window: Window, rules: BoardRules, timeline: Timeline) -> Decimal:
     """Its estimate when it last left."""
     steps = timeline.within(window.started, window.closed)
     left = [step.after for step in steps if step.loses(window.sprint_id)]
-    return _points(left[-1]) if left else _NOTHING
+    return _points(rules, timeline, left[-1]) if left else _NOTHING
 
 
 def _done_elsewhere(window: Window, rules: BoardRules, timeline: Timeline, start: Standing | None) -> bool:
@@ -158,9 +161,9 @@ def _in_sprint(window: Window, standing: Standing | None) -> bool:
     return standing is not None and window.sprint_id in standing.sprints
 
 
-def _points(standing: Standing | None) -> Decimal:
+def _points(rules: BoardRules, timeline: Timeline, standing: Standing | None) -> Decimal:
     """Null counts zero (rule 9)."""
-    return (standing.estimate if standing is not None else None) or _NOTHING
+    return (rules.points(timeline, standing) if standing is not None else None) or _NOTHING
 
 
 def _figures(parts: Iterable[tuple[str, Decimal | None]]) -> SprintFigures:

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
+from decimal import Decimal
+from itertools import chain
+from typing import Literal, cast
+
+from msgspec.structs import replace
 
 from jira_sync.domain.fields import SiteFields
+from jira_sync.domain.timeline import Standing, Timeline
 from jira_sync.errors import UnreadableError
 from jira_sync.parse import (
     Json,
@@ -19,8 +24,9 @@ from jira_sync.parse import (
     plain_date,
     text,
 )
-from troth_contracts.jira import Board, BoardColumn, Sprint, SprintState, Version
+from troth_contracts.jira import Board, BoardColumn, BoardConfiguration, Sprint, SprintState, Version
 
+StartBy = Literal["activatedDate", "startDate"]
 _STATES = ("future", "active", "closed")
 
 
@@ -30,6 +36,12 @@ class BoardRules:
 
     mapped: frozenset[str]
     done: frozenset[str]
+    estimate_field: str | None = None
+    """None: each issue's own."""
+
+    def points(self, timeline: Timeline, standing: Standing) -> Decimal | None:
+        """The estimate in the field this board counts in; None is null."""
+        return standing.estimates.get(self.estimate_field or timeline.estimate_field or "")
 
 
 def read_board(
@@ -38,7 +50,7 @@ def read_board(
     """The board with its columns and projects; the estimate field by the order of reference 3.5."""
     columns = parts(optional_part(configuration, "columnConfig"), "columns")
     project_ids = tuple(text(project, "id") for project in projects)
-    default = fields.estimates[0] if fields.estimates else None
+    default = next((field for p in project_ids if (field := fields.estimate_of(p))), None)
     return Board(
         site_id=site_id,
         id=text(document, "id"),
@@ -76,6 +88,7 @@ def read_sprint(site_id: str, document: Json, board_ids: Sequence[str]) -> Sprin
         planned_end_at=optional_instant(document.get("endDate")),
         activated_at=optional_instant(document.get("activatedDate")),
         completed_at=optional_instant(document.get("completeDate")),
+        created_at=optional_instant(document.get("createdDate")),
     )
 
 
@@ -92,22 +105,53 @@ def read_version(site_id: str, document: Json, project_id: str) -> Version:
     )
 
 
-def board_rules(board: Board) -> BoardRules:
-    """Done is the last column that has statuses, by the vendor's definition."""
-    mapped = frozenset(status for column in board.columns for status in column.status_ids)
-    return BoardRules(mapped, frozenset(board.done_status_ids))
+def with_past(board: Board, before: Board | None, now: datetime) -> Board:
+    """The board as just read, with the configurations it had before: ``before`` is how it was last read."""
+    if before is None:
+        return board
+    if configuration_of(before) == configuration_of(board):
+        return replace(board, former=before.former)
+    left = BoardConfiguration(until=now, columns=before.columns, estimation_field=before.estimation_field)
+    return replace(board, former=(*before.former, left))
+
+
+def configuration_of(board: Board) -> tuple[tuple[BoardColumn, ...], str | None]:
+    """What decides about its figures."""
+    return board.columns, board.estimation_field
+
+
+def board_rules(board: Board, moment: datetime | None = None) -> BoardRules:
+    """Its rules at that moment as far as they were seen, today's without one.
+
+    Done is the last column that has statuses, by the vendor's definition.
+    """
+    left = (former for former in board.former if moment is not None and moment < former.until)
+    valid = next(left, board)
+    mapped = [column.status_ids for column in valid.columns if column.status_ids]
+    done = frozenset(mapped[-1]) if mapped else frozenset[str]()
+    return BoardRules(frozenset(chain.from_iterable(mapped)), done, valid.estimation_field)
 
 
 def rules_of(sprint: Sprint, boards: Mapping[str, Board]) -> BoardRules | None:
-    """The rules of the board the sprint was made on, else of the first known board that shows it."""
+    """The rules of the board the sprint was made on, else of the first known board that shows it.
+
+    A closed sprint keeps those of its close.
+    """
     candidates = (sprint.origin_board_id or "", *sprint.board_ids)
     board = next((boards[board_id] for board_id in candidates if board_id in boards), None)
-    return None if board is None else board_rules(board)
+    return None if board is None else board_rules(board, closed_at(sprint))
 
 
-def started_at(sprint: Sprint) -> datetime | None:
-    """The commitment instant: when it was activated, else its start date; None while it is in the future."""
-    return None if sprint.state == "future" else sprint.activated_at or sprint.planned_start_at
+def started_at(sprint: Sprint, start_by: StartBy = "activatedDate") -> datetime | None:
+    """The commitment instant: when it was activated, else its start date; None while it is in the future.
+
+    Clients disagree which of the two Jira's reports take (reference 11.9): ``start_by`` puts either first.
+    """
+    if sprint.state == "future":
+        return None
+    dates = (sprint.activated_at, sprint.planned_start_at)
+    first, second = dates if start_by == "activatedDate" else dates[::-1]
+    return first or second
 
 
 def closed_at(sprint: Sprint) -> datetime | None:

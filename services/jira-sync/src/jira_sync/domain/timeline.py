@@ -1,4 +1,4 @@
-"""One issue's planning past: where it stood (sprints, status, estimate) between any two changes.
+"""One issue's planning past: where it stood (sprints, status, estimates) between any two changes.
 
 Built from the published issue and its published events alone, so that a restart rebuilds exactly what a scan built.
 Values set at creation have no history item: they are found by walking backwards from today.
@@ -6,7 +6,7 @@ Values set at creation have no history item: they are found by walking backwards
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -23,7 +23,8 @@ class Standing:
 
     sprints: frozenset[str]
     status: str
-    estimate: Decimal | None
+    estimates: Mapping[str, Decimal]
+    """By field id: boards of one project may count in different fields. Null is left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,8 @@ class Timeline:
     is_subtask: bool
     creator_id: str | None
     created_at: datetime | None
+    estimate_field: str | None
+    """The issue's own, where a board names none."""
     first: Standing
     steps: tuple[Step, ...]
 
@@ -84,7 +87,7 @@ def build_timeline(issue: Issue, events: Iterable[IssueEvent]) -> Timeline:
     standing = _today(issue, changes)
     steps: list[Step] = []
     for event in reversed(changes):
-        before = _undone(standing, event)
+        before = _undone(issue, standing, event)
         steps.append(Step(event.at, event.history_id, event.item_index, event.actor_id, before, standing))
         standing = before
     return Timeline(
@@ -93,6 +96,7 @@ def build_timeline(issue: Issue, events: Iterable[IssueEvent]) -> Timeline:
         issue.is_subtask,
         issue.creator_id,
         issue.created_at,
+        issue.estimate_field,
         standing,
         tuple(reversed(steps)),
     )
@@ -104,7 +108,7 @@ def _counts(issue: Issue, event: IssueEvent) -> bool:
         return _has_ids(event)
     if event.field == "status":
         return bool(event.from_value and event.to_value)
-    return event.field == "estimate" and event.field_id in (None, issue.estimate_field)
+    return event.field == "estimate" and _estimate_field(issue, event) is not None
 
 
 def _has_ids(event: IssueEvent) -> bool:
@@ -118,24 +122,37 @@ def _has_ids(event: IssueEvent) -> bool:
 
 
 def _today(issue: Issue, changes: list[IssueEvent]) -> Standing:
-    standing = Standing(frozenset(issue.sprint_ids), issue.status_id, issue.estimate)
+    estimates = {other.field_id: other.points for other in issue.other_estimates}
+    if issue.estimate_field and issue.estimate is not None:
+        estimates[issue.estimate_field] = issue.estimate
+    standing = Standing(frozenset(issue.sprint_ids), issue.status_id, estimates)
     for event in changes:
-        standing = _done(standing, event)
+        standing = _with(issue, standing, event, event.to_value, event.to_text)
     return standing
 
 
-def _done(standing: Standing, event: IssueEvent) -> Standing:
-    return _with(standing, event.field, event.to_value, event.to_text)
+def _undone(issue: Issue, standing: Standing, event: IssueEvent) -> Standing:
+    return _with(issue, standing, event, event.from_value, event.from_text)
 
 
-def _undone(standing: Standing, event: IssueEvent) -> Standing:
-    return _with(standing, event.field, event.from_value, event.from_text)
-
-
-def _with(standing: Standing, field: str, value: str | None, label: str | None) -> Standing:
-    if field == "sprint":
+def _with(
+    issue: Issue, standing: Standing, event: IssueEvent, value: str | None, label: str | None
+) -> Standing:
+    if event.field == "sprint":
         return replace(standing, sprints=id_list(value))
-    if field == "status":
+    if event.field == "status":
         return replace(standing, status=value or standing.status)
     number = points(value)
-    return replace(standing, estimate=points(label) if number is None else number)
+    return _estimated(
+        standing, _estimate_field(issue, event) or "", points(label) if number is None else number
+    )
+
+
+def _estimated(standing: Standing, field_id: str, number: Decimal | None) -> Standing:
+    others = {name: value for name, value in standing.estimates.items() if name != field_id}
+    return replace(standing, estimates=others if number is None else {**others, field_id: number})
+
+
+def _estimate_field(issue: Issue, event: IssueEvent) -> str | None:
+    """An item without a field id (known by its name) speaks of the issue's own field."""
+    return event.field_id or issue.estimate_field

@@ -1,0 +1,111 @@
+"""What one fact (a sprint's name, its dates) was known to be when; sprints and boards have no changelog of their own.
+
+Readings and webhooks put sightings on the trail in any order of arrival: what it tells depends on the sightings alone.
+A reading is known to lie between two times; what a webhook says holds at exactly its own. Two neighbours with
+different values are a change, and the n-th arrival at a value is named n whichever feed showed it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """At some moment from ``not_before`` to ``at`` the value held."""
+
+    value: str | None
+    not_before: datetime
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """From one value to another; exact when ``not_before`` is None, else somewhere in between."""
+
+    before: str | None
+    after: str | None
+    at: datetime
+    not_before: datetime | None
+    ordinal: int
+    """The n-th time it came to this value by a change."""
+
+
+class Trail:
+    """Sightings in order of time; of those that say the same in a row the first and the last."""
+
+    def __init__(self) -> None:
+        self._seen: list[Sighting] = []
+
+    @property
+    def last(self) -> Sighting | None:
+        """The latest sighting."""
+        return self._seen[-1] if self._seen else None
+
+    def read(self, value: str | None, not_before: datetime, at: datetime) -> None:
+        """A reading, later than every other; it began at ``not_before`` and was over by ``at``."""
+        self._put(len(self._seen), Sighting(value, not_before, at))
+
+    def saw(self, value: str | None, moment: datetime) -> None:
+        """It held at this moment, however late that is learnt."""
+        self._put(self._beside(value, moment), Sighting(value, moment, moment))
+
+    def told(self, before: str | None, after: str | None, at: datetime, not_before: datetime | None) -> None:
+        """A change as a webhook or an earlier event has it; telling it again adds nothing."""
+        if not_before is None:
+            self._put(self._between(before, after, at), Sighting(before, at, at), Sighting(after, at, at))
+            return
+        self.saw(before, not_before)
+        self.saw(after, at)
+
+    def values(self) -> frozenset[str | None]:
+        """Everything it ever was."""
+        return frozenset(sighting.value for sighting in self._seen)
+
+    def changes(self) -> Iterator[Change]:
+        """Every change, in order."""
+        arrivals: Counter[str | None] = Counter()
+        for one, other in pairwise(self._seen):
+            if one.value != other.value:
+                arrivals[other.value] += 1
+                exact = one.not_before == other.at
+                yield Change(
+                    one.value,
+                    other.value,
+                    other.at,
+                    None if exact else one.not_before,
+                    arrivals[other.value],
+                )
+
+    def _between(self, before: str | None, after: str | None, at: datetime) -> int:
+        """Where an exact change belongs: among sightings that may be on either side, where it explains most."""
+        unclear = self._unclear(at)
+        left = [index for index in unclear if self._seen[index].value == before]
+        came = [index for index in unclear if self._seen[index].value == after]
+        for index in came:
+            if index - 1 in left or index == unclear.start:
+                return index
+        return left[-1] + 1 if left else came[0] if came else unclear.stop
+
+    def _beside(self, value: str | None, moment: datetime) -> int:
+        unclear = self._unclear(moment)
+        return next((index for index in unclear if self._seen[index].value == value), unclear.stop)
+
+    def _unclear(self, moment: datetime) -> range:
+        """Places of the sightings that may lie before or after it."""
+        earlier = sum(sighting.at < moment for sighting in self._seen)
+        later = sum(sighting.not_before > moment for sighting in self._seen)
+        return range(earlier, max(earlier, len(self._seen) - later))
+
+    def _put(self, place: int, *sightings: Sighting) -> None:
+        self._seen[place:place] = sightings
+        ends = [0, *(i for i in range(1, len(self._seen)) if self._differs(i)), len(self._seen)]
+        kept = (self._seen[start:end] for start, end in pairwise(ends))
+        self._seen = [sighting for run in kept for sighting in (run if len(run) < 2 else (run[0], run[-1]))]
+
+    def _differs(self, index: int) -> bool:
+        return self._seen[index - 1].value != self._seen[index].value
