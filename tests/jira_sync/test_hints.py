@@ -21,7 +21,6 @@ from troth_chassis.clock import ManualClock
 from troth_contracts.jira import Board, Issue, Sprint, SprintEvent
 from troth_contracts.topics import BOARDS, ISSUE_EVENTS, ISSUES, SPRINT_EVENTS, SPRINTS
 
-
 AT = datetime(2025, 11, 25, 10, 0, tzinfo=UTC)
 
 

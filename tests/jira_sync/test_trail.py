@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.jira_sync.stories import day
+from tests.jira_sync.stories import T0
 
 from jira_sync.domain.trail import Change, Trail
 
@@ -15,16 +16,21 @@ Name = tuple[str | None, int]
 SECOND = timedelta(seconds=1)
 
 
+def moment(number: float) -> datetime:
+    """Steps of ten minutes, so that everything here is within two hours."""
+    return T0 + timedelta(minutes=10 * number)
+
+
 def names(trail: Trail) -> list[Name]:
     return [(change.after, change.ordinal) for change in trail.changes()]
 
 
 def read(trail: Trail, value: str, number: float) -> None:
-    trail.read(value, day(number), day(number) + SECOND)
+    trail.read(value, moment(number), moment(number) + SECOND)
 
 
 def seen(*values: str) -> Trail:
-    """Read once a day from day 0 on."""
+    """Read once a step from step 0 on."""
     trail = Trail()
     for number, value in enumerate(values):
         read(trail, value, number)
@@ -32,28 +38,28 @@ def seen(*values: str) -> Trail:
 
 
 def test_a_change_between_two_readings_lies_between_them() -> None:
-    assert list(seen("A", "A", "B").changes()) == [Change("A", "B", day(2) + SECOND, day(1), 1)]
+    assert list(seen("A", "A", "B").changes()) == [Change("A", "B", moment(2) + SECOND, moment(1), 1)]
 
 
 def test_a_webhook_knows_the_moment() -> None:
     trail = seen("A")
-    trail.told("A", "B", day(0.5), None)
+    trail.told("A", "B", moment(0.5), None)
     read(trail, "B", 1)
-    assert list(trail.changes()) == [Change("A", "B", day(0.5), None, 1)]
+    assert list(trail.changes()) == [Change("A", "B", moment(0.5), None, 1)]
 
 
 def test_the_webhook_of_a_change_that_a_reading_found_first_tells_nothing_new() -> None:
     trail = seen("A", "B")
     before = names(trail)
-    trail.told("A", "B", day(0.5), None)
-    trail.told("A", "B", day(0.5), None)
+    trail.told("A", "B", moment(0.5), None)
+    trail.told("A", "B", moment(0.5), None)
     assert names(trail) == before == [("B", 1)]
 
 
 def test_a_webhook_within_the_second_of_a_reading_that_already_shows_it_tells_nothing_new() -> None:
     """The header ``Date`` has no parts of a second."""
     trail = seen("A", "B")
-    trail.told("A", "B", day(1) + SECOND / 2, None)
+    trail.told("A", "B", moment(1) + SECOND / 2, None)
     assert names(trail) == [("B", 1)]
 
 
@@ -64,12 +70,12 @@ def test_a_return_is_a_new_change() -> None:
 def test_a_state_no_reading_saw_is_told_late_and_once() -> None:
     trail = seen("A", "C")
     assert names(trail) == [("C", 1)]
-    trail.told("B", "C", day(0.6), None)
+    trail.told("B", "C", moment(0.6), None)
     assert names(trail) == [("B", 1), ("C", 1)]
-    trail.told("A", "B", day(0.5), None)
+    trail.told("A", "B", moment(0.5), None)
     assert [(c.after, c.at, c.not_before) for c in trail.changes()] == [
-        ("B", day(0.5), None),
-        ("C", day(0.6), None),
+        ("B", moment(0.5), None),
+        ("C", moment(0.6), None),
     ]
 
 
@@ -78,7 +84,7 @@ def test_two_changes_with_one_timestamp_in_either_order() -> None:
     for steps in ((("A", "B"), ("B", "C")), (("B", "C"), ("A", "B"))):
         trail = seen("A")
         for before, after in steps:
-            trail.told(before, after, day(0.5), None)
+            trail.told(before, after, moment(0.5), None)
         read(trail, "C", 1)
         assert names(trail) == [("B", 1), ("C", 1)]
 
@@ -94,13 +100,13 @@ def restored(trail: Trail) -> Trail:
 def test_an_interval_that_a_late_webhook_split_is_restored_in_order() -> None:
     """A reading told A to C; the webhook of B came after it, and both are published."""
     fresh = Trail()
-    fresh.told("A", "B", day(0.5), None)
-    fresh.told("A", "C", day(1), day(0))
+    fresh.told("A", "B", moment(0.5), None)
+    fresh.told("A", "C", moment(1), moment(0))
     assert names(fresh) == [("B", 1), ("C", 1)]
 
 
 LIVES = st.lists(st.sampled_from("ABC"), min_size=2, max_size=9)
-"""What it was from each day on; a reading falls on midday of the days drawn."""
+"""What it was from each step on; a reading falls in the middle of the steps drawn."""
 
 
 @given(LIVES, st.data())
@@ -117,9 +123,9 @@ def test_in_whatever_order_webhooks_come_everything_they_or_readings_saw_is_told
     for number in readings:
         read(trail, values[int(number)], number)
         for move in [m for m in repeated[late:] if m[0] < number]:
-            trail.told(move[1], move[2], day(move[0]), None)
+            trail.told(move[1], move[2], moment(move[0]), None)
     for move in repeated[:late]:
-        trail.told(move[1], move[2], day(move[0]), None)
+        trail.told(move[1], move[2], moment(move[0]), None)
     expected = _visible(values, readings, [move for move in heard if move in repeated])
     assert names(trail) == expected
     assert names(restored(trail)) == expected
@@ -133,7 +139,7 @@ def _visible(values: list[str], readings: list[float], heard: list[tuple[int, st
     chain = [value for *_, value in sorted(seen_at)]
     counts: Counter[str] = Counter()
     told: list[Name] = []
-    for one, other in zip(chain, chain[1:], strict=False):
+    for one, other in pairwise(chain):
         if one != other:
             counts[other] += 1
             told.append((other, counts[other]))

@@ -10,8 +10,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
+
+LATEST = timedelta(hours=2)
+"""How late a webhook may come and still find every reading that tells where it belongs: four times its longest delay
+between two attempts (reference 4.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,7 @@ class Change:
 
 
 class Trail:
-    """Sightings in order of time; of those that say the same in a row the first and the last."""
+    """Sightings in order of time; of those that say the same in a row the first, the last, and the recent ones."""
 
     def __init__(self) -> None:
         self._seen: list[Sighting] = []
@@ -103,9 +107,11 @@ class Trail:
 
     def _put(self, place: int, *sightings: Sighting) -> None:
         self._seen[place:place] = sightings
-        ends = [0, *(i for i in range(1, len(self._seen)) if self._differs(i)), len(self._seen)]
-        kept = (self._seen[start:end] for start, end in pairwise(ends))
-        self._seen = [sighting for run in kept for sighting in (run if len(run) < 2 else (run[0], run[-1]))]
+        recent = self._seen[-1].at - LATEST
+        inner = (i for i in range(1, len(self._seen) - 1) if self._seen[i].at < recent and self._is_inner(i))
+        dropped = frozenset(inner)
+        self._seen = [sighting for index, sighting in enumerate(self._seen) if index not in dropped]
 
-    def _differs(self, index: int) -> bool:
-        return self._seen[index - 1].value != self._seen[index].value
+    def _is_inner(self, index: int) -> bool:
+        before, sighting, after = self._seen[index - 1 : index + 2]
+        return before.value == sighting.value == after.value
