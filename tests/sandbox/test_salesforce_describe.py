@@ -15,13 +15,16 @@ from troth_sandbox.salesforce.seed import parse_seed
 RECORDED_BY_OTHERS = {"Primary_Contact__c", "ns__Description__c", "History__c", "ns__LinkedAccount__c"}
 """Custom fields of the recorded org."""
 
+HOST = "https://orgname.my.salesforce.com"
+"""Of the recording, its organization's name masked."""
+
 
 def described(name: str, **settings: Any) -> dict[str, Any]:
     document = {"org_id": "00D000000000001EAA", "auth": {"client_id": "id", "client_secret": "secret"}}
     org = open_org(parse_seed(document | settings), SettableClock())
     kind = org.schema.get(name)
     assert kind is not None
-    return description(org, kind, "/services/data/v66.0")
+    return description(org, kind, "/services/data/vxx.0", HOST)
 
 
 def recorded(fixtures_dir: Path, name: str) -> dict[str, Any]:
@@ -67,6 +70,59 @@ def test_accounts_have_recorded_names_and_types(fixtures_dir: Path) -> None:
             "label",
         ):
             assert field[key] == theirs[name][key], (name, key)
+
+
+def shape(value: Any) -> Any:
+    """Keys and types all the way down; a list is told by what its items are together."""
+    if isinstance(value, dict):
+        return {key: shape(each) for key, each in value.items()}
+    if isinstance(value, list):
+        together: Any = None
+        for each in value:
+            together = both(together, shape(each))
+        return [together]
+    return None if value is None else type(value).__name__
+
+
+def both(one: Any, other: Any) -> Any:
+    """One shape for two items of a list: null may stand for anything."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return {key: both(one.get(key), other.get(key)) for key in one.keys() | other.keys()}
+    if isinstance(one, list) and isinstance(other, list):
+        return [both(one[0], other[0])]
+    assert one is None or other is None or one == other, (one, other)
+    return one if other is None else other
+
+
+def differing(ours: Any, theirs: Any, place: str = "") -> list[str]:
+    """Where two shapes have other keys or types; a value that either side only has as null cannot be judged."""
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        missing = [f"{place}.{key}" for key in ours.keys() ^ theirs.keys()]
+        return missing + [
+            each
+            for key in sorted(ours.keys() & theirs.keys())
+            for each in differing(ours[key], theirs[key], f"{place}.{key}")
+        ]
+    if isinstance(ours, list) and isinstance(theirs, list):
+        return differing(ours[0], theirs[0], f"{place}[]")
+    return [] if ours is None or theirs is None or ours == theirs else [f"{place}: {ours} for {theirs}"]
+
+
+def test_describe_has_the_recorded_keys_and_types_at_every_depth(fixtures_dir: Path) -> None:
+    ours, theirs = described("Opportunity"), recorded(fixtures_dir, "Opportunity")
+    assert differing(shape(ours), shape(theirs)) == []
+    assert ours["urls"] == theirs["urls"]
+
+
+def test_another_key_or_type_would_be_seen(fixtures_dir: Path) -> None:
+    theirs = shape(recorded(fixtures_dir, "Opportunity"))
+    ours = described("Opportunity")
+    ours["fields"][3]["length"] = "255"
+    with pytest.raises(AssertionError):
+        shape(ours)
+    ours["fields"][3].pop("length")
+    ours["childRelationships"][0]["more"] = 1
+    assert differing(shape(ours), theirs) == [".childRelationships[].more"]
 
 
 @pytest.mark.parametrize("name", ["Opportunity", "OpportunityContactRole", "Account"])

@@ -64,9 +64,10 @@ def summary(kind: ObjectType, prefix: str) -> dict[str, Any]:
     }
 
 
-def description(org: Source, kind: ObjectType, prefix: str) -> dict[str, Any]:
-    """The whole describe of an object."""
+def description(org: Source, kind: ObjectType, prefix: str, host: str) -> dict[str, Any]:
+    """The whole describe of an object; `host` is where people work with it, such as `https://org.example`."""
     return summary(kind, prefix) | {
+        "urls": _urls(kind, prefix, host),
         "compactLayoutable": "layoutable" in kind.traits,
         "searchLayoutable": "searchable" in kind.traits,
         **dict.fromkeys(
@@ -87,6 +88,24 @@ def description(org: Source, kind: ObjectType, prefix: str) -> dict[str, Any]:
         "sobjectDescribeOption": "FULL",
         "supportedScopes": [{"label": f"All {kind.plural.lower()}", "name": "everything"}],
     }
+
+
+def _urls(kind: ObjectType, prefix: str, host: str) -> dict[str, str]:
+    """As recorded [cci-opp]; that an object without a search layout has no list views is a guess (U)."""
+    here = f"{prefix}/sobjects/{kind.name}"
+    urls = {
+        "compactLayouts": f"{here}/describe/compactLayouts",
+        "rowTemplate": f"{here}/{{ID}}",
+        "uiDetailTemplate": f"{host}/{{ID}}",
+        "uiEditTemplate": f"{host}/{{ID}}/e",
+        "describe": f"{here}/describe",
+        "uiNewRecord": f"{host}/{kind.prefix}/e",
+        "quickActions": f"{here}/quickActions",
+        "layouts": f"{here}/describe/layouts",
+        "sobject": here,
+    }
+    listed = {"approvalLayouts": f"{here}/describe/approvalLayouts", "listviews": f"{here}/listviews"}
+    return urls | listed if "searchable" in kind.traits else urls
 
 
 def _master_record_type(kind: ObjectType, prefix: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from email.utils import parsedate_to_datetime
 
 from fastapi import APIRouter, Request, Response
 
-from troth_sandbox.salesforce.api.calls import Prefix, Seen, answer, both, object_type
+from troth_sandbox.salesforce.api.calls import Prefix, Seen, answer, both, object_type, own_url
 from troth_sandbox.salesforce.clock import http_date
 from troth_sandbox.salesforce.describe import description, summary
 from troth_sandbox.salesforce.errors import api_error
@@ -46,7 +46,7 @@ async def describe(name: str, request: Request, source: Seen, prefix: Prefix) ->
     since = _moment(request.headers.get("if-modified-since", ""))
     if since is not None and changed.replace(microsecond=0) <= since:
         return Response(status_code=304, headers=headers)
-    return answer(description(source, kind, prefix), headers=headers)
+    return answer(description(source, kind, prefix, own_url(request)), headers=headers)
 
 
 async def record(name: str, row_id: str, request: Request, source: Seen, prefix: Prefix) -> Response:
