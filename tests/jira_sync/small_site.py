@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 Json = dict[str, Any]
-SPRINT_FIELD, POINTS_FIELD = "customfield_10020", "customfield_10016"
+SPRINT_FIELD, POINTS_FIELD, EPIC_FIELD = "customfield_10020", "customfield_10016", "customfield_10014"
 STATUSES = {"1": ("To Do", "new"), "3": ("In Progress", "indeterminate"), "9": ("Done", "done")}
 STORY = {"id": "10001", "name": "Story", "subtask": False}
 AUTH = {"email": "reader@example.com", "token": "a-token-for-tests"}
@@ -100,6 +100,25 @@ def board(number: int, name: str, kind: str, project: Json) -> Json:
         "columns": columns,
     }
     return found if kind == "kanban" else {**found, "estimation_field_id": POINTS_FIELD}
+
+
+def data_center_seed() -> Json:
+    """The same site as Data Center: epics by link, and sprints whose names are hard to read out of texts."""
+    made = seed()
+    made["site"]["deployment"] = "Server"
+    made["fields"].append(
+        {
+            "id": EPIC_FIELD,
+            "name": "Epic Link",
+            "custom": True,
+            "schema": {"type": "any", "custom": "com.pyxis.greenhopper.jira:gh-epic-link", "customId": 10014},
+        }
+    )
+    for sprint in made["sprints"]:
+        sprint["name"] = f"{sprint['name']}, [id=99,state=CLOSED] the best"
+    for user in (made["account"], *made["users"]):
+        user |= {"name": "ann.login", "key": "JIRAUSER10100"}
+    return made
 
 
 def seed() -> Json:

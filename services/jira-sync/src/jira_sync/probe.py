@@ -45,20 +45,24 @@ async def greet(reader: JiraReader, login: LoginKind) -> list[Finding]:
     """Whom and what we talk to. CredentialsError, or NotSupportedError when the site is not what the login is for."""
     try:
         info = await reader.server_info()
+        _expect(info.deployment, login)
         account = await reader.myself()
     except (AccessLostError, ForbiddenError) as error:
         raise CredentialsError(
             f"Jira does not accept the credentials: check {login.settings} ({error})"
         ) from error
-    if info.deployment.lower() != login.deployment.lower():
-        raise NotSupportedError(
-            f"the site calls itself {info.deployment or 'nothing'!r} and the login ({login.value}) is for"
-            f" {login.deployment!r}: mend TROTH_JIRA_URL or choose another login"
-        )
     return [
         Finding("serverInfo", ok=True, detail=f"deployment {info.deployment}, {login.value}"),
         Finding("myself", ok=True, detail=optional_text(account, "displayName") or ""),
     ]
+
+
+def _expect(deployment: str, login: LoginKind) -> None:
+    if deployment.lower() != login.deployment.lower():
+        raise NotSupportedError(
+            f"the site calls itself {deployment or 'nothing'!r} and the login ({login.value}) is for"
+            f" {login.deployment!r}: mend TROTH_JIRA_URL or choose another login"
+        )
 
 
 async def admit(reader: JiraReader, login: LoginKind, projects: Sequence[str]) -> None:

@@ -52,10 +52,13 @@ async def search_by_post(here: Here, request: Request) -> Response:
 
 
 @router.get("/project")
-async def projects(here: Here) -> Response:
-    """All projects the account may see, archived ones left out."""
-    known = here.site.store.catalogue.projects.values()
-    return answer([here.render.project(p) for p in sorted(known, key=lambda p: p.key) if p.open])
+async def projects(
+    here: Here, include_archived: Annotated[bool, Query(alias="includeArchived")] = False
+) -> Response:
+    """All projects the account may see; archived ones, marked so, on request (newer versions; unverified)."""
+    known = sorted(here.site.store.catalogue.projects.values(), key=lambda p: p.key)
+    shown = [p for p in known if p.open or (include_archived and p.browsable and p.state == "archived")]
+    return answer([here.render.project(p) for p in shown])
 
 
 def _page(here: Visit, asked: OffsetSearch) -> Json:

@@ -95,7 +95,7 @@ class Edge:
         if not scope["path"].startswith(gateway):
             return scope
         path = scope["path"][len(gateway) - 1 :]
-        return {**scope, "path": path, "raw_path": path.encode()}
+        return {**scope, "path": path, "raw_path": path.encode(), "through_gateway": True}
 
     def _authenticated(self, scope: Scope) -> bool:
         if scope["path"] == "/oauth/token":
@@ -103,15 +103,15 @@ class Edge:
         header = dict(scope["headers"]).get(b"authorization", b"")
         scheme, _, credentials = header.partition(b" ")
         if scheme.lower() == b"bearer":
-            return self._bears(credentials.strip())
+            return self._bears(credentials.strip(), through_gateway="through_gateway" in scope)
         return scheme.lower() == b"basic" and secrets.compare_digest(credentials.strip(), self._expected)
 
-    def _bears(self, credentials: bytes) -> bool:
-        """Access tokens of the app; and the account's own token as Data Center's, or wherever an app is played."""
+    def _bears(self, credentials: bytes, *, through_gateway: bool) -> bool:
+        """Access tokens of the app; the account's own as Data Center's, a service account's or a played app's."""
         site = self._site
         if site.tokens.lives(credentials.decode("latin-1"), site.clock.now()):
             return True
-        known = site.store.data_center or site.switches.app != "none"
+        known = site.store.data_center or through_gateway or site.switches.app != "none"
         return known and secrets.compare_digest(credentials, site.store.settings.token.encode())
 
     def _headers(self) -> Headers:
