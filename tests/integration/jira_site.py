@@ -15,8 +15,8 @@ from tests.jira_sync.conftest import Stage
 from tests.jira_sync.fakes import MemorySite
 from tests.jira_sync.simulator import settings_of
 
-from jira_sync.opening import open_reader
 from jira_sync.hints import hints_of
+from jira_sync.opening import open_reader
 from jira_sync.scope import Scope
 from troth_chassis.clock import AutoClock, SystemClock
 from troth_sandbox.jira import writes

@@ -26,7 +26,7 @@ from troth_sandbox.processes import ChildProcess
 class Steering:
     """A site by its two addresses."""
 
-    def __init__(self, port: int, admin_port: int) -> None:
+    def __init__(self, port: int | str, admin_port: int | str) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.admin_url = f"http://127.0.0.1:{admin_port}/admin"
         self._admin = httpx.Client(base_url=self.admin_url, trust_env=False)
