@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,9 +12,9 @@ from typing import Any
 
 from crm_sync.bus import PUBLISHED
 from crm_sync.describe import ALL
-from crm_sync.errors import LocatorLost, ReplicationLogLost, SchemaChanged
+from crm_sync.errors import JobLost, LocatorLost, QueryRefused, ReplicationLogLost, SchemaChanged
 from crm_sync.fields import Record, long_id
-from crm_sync.salesforce import Deletions, Described, Description, Lookup, Page
+from crm_sync.salesforce import Deletions, Described, Description, JobPage, JobState, Lookup, Page
 from crm_sync.soql import Condition, Query, parse_time
 from troth_chassis.errors import TransientError
 from troth_chassis.publisher import Publisher
@@ -56,6 +58,14 @@ class MemoryOrg:
     fault: Fault = lambda _call: None
     _deleted: list[tuple[str, str, datetime]] = field(default_factory=list)
     _open: dict[str, tuple[list[dict[str, Any]], int]] = field(default_factory=dict)
+    no_bulk: bool = False
+    jobs: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+    bulk_page: int = 1_000
+    patience: int = 0
+    """So often a job is not done yet."""
+    failing_jobs: int = 0
+    cut_pages: list[int] = field(default_factory=list)
+    """The next bulk pages end after so many bytes."""
     log_begins: datetime = START - timedelta(days=15)
     transactions: list[tuple[datetime, list[tuple[str, str, dict[str, Any]]]]] = field(default_factory=list)
     """Open transactions: stamp and writes that nobody else sees yet."""
@@ -147,7 +157,7 @@ class MemoryOrg:
             raise SchemaChanged(f"{name} is not there")
         also = ("RecordTypeId",) if name == "Opportunity" else ()
         names = [n for n in (*wanted.fields, *wanted.silent, *also) if n not in self.hidden]
-        standard = tuple(Described(n, "string", custom=False, filterable=True, label=n) for n in names)
+        standard = tuple(Described(n, _type(n), custom=False, filterable=True, label=n) for n in names)
         custom = self.custom if name == "Opportunity" else ()
         shown = (item for item in custom if item.name not in self.hidden)
         lookups = [Lookup(child, "Deal__c") for child in self.custom_objects]
@@ -159,6 +169,44 @@ class MemoryOrg:
             raise ReplicationLogLost("INVALID_REPLICATION_DATE")
         ids = tuple(i for n, i, at in self._deleted if n == name and start <= at <= end)
         return Deletions(ids, min([end, *(at for at, _ in self.transactions)]))
+
+    async def start_job(self, query: Query) -> str:
+        self._called(f"job {query.source}")
+        if self.no_bulk:
+            raise QueryRefused("FEATURE_NOT_ENABLED")
+        page_size, self.page_size = self.page_size, 10**9
+        try:
+            rows = (await self.query(query)).records
+        finally:
+            self.page_size = page_size
+        self.jobs[f"750{len(self.jobs):015d}"] = [_flat(row, query.fields) for row in rows]
+        return f"750{len(self.jobs) - 1:015d}"
+
+    async def job(self, job_id: str) -> JobState:
+        self._called(f"state {job_id}")
+        if job_id not in self.jobs:
+            raise JobLost(job_id)
+        if self.failing_jobs:
+            self.failing_jobs -= 1
+            return JobState(done=False, failed="Failed: too long")
+        self.patience -= 1
+        return JobState(done=self.patience < 0, rows=len(self.jobs[job_id]))
+
+    async def job_page(self, job_id: str, locator: str | None, rows: int) -> JobPage:
+        self._called(f"page {job_id} {locator}")
+        if job_id not in self.jobs:
+            raise JobLost(job_id)
+        everything, start = self.jobs[job_id], int(locator or 0)
+        size = min(rows, self.bulk_page)
+        part = everything[start : start + size]
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        writer.writerow(everything[0].keys() if everything else [])
+        writer.writerows(row.values() for row in part)
+        cut = self.cut_pages.pop() if self.cut_pages else None
+        end = start + len(part)
+        following = str(end) if end < len(everything) else None
+        return JobPage(io.BytesIO(text.getvalue().encode()[:cut]), len(part), following)
 
     def _called(self, call: str) -> None:
         self.calls.append(call)
@@ -186,6 +234,35 @@ def _holds(row: Record, condition: Condition) -> bool:
         if value
         else False
     )
+
+
+_NUMBERS = {"Amount", "Probability", "Quantity", "TotalPrice", "ConversionRate", "DefaultProbability"}
+
+
+def _type(name: str) -> str:
+    if name == "SystemModstamp" or name in {"CreatedDate", "LastModifiedDate"}:
+        return "datetime"
+    return (
+        "boolean"
+        if name.startswith("Is") and name != "IsoCode"
+        else "double"
+        if name in _NUMBERS
+        else "string"
+    )
+
+
+def _flat(row: Record, fields: Sequence[str]) -> dict[str, str]:
+    """A row as bulk results spell it."""
+    found: dict[str, str] = {}
+    for name in fields:
+        value: Any = row
+        for part in name.split("."):
+            value = value.get(part) if value else None
+        spelt = (
+            {None: "", True: "true", False: "false"}.get(value) if isinstance(value, bool | None) else None
+        )
+        found[name] = str(value).replace("+0000", "Z") if spelt is None else spelt
+    return found
 
 
 def _project(org: MemoryOrg, row: dict[str, Any], fields: Sequence[str]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Protocol
@@ -10,8 +10,11 @@ from typing import Any, Protocol
 import pytest
 
 from crm_sync.changes import changed_rows, stamp_of
+from crm_sync.csv_rows import csv_rows
+from crm_sync.deal import DealRecords, Org, to_deal
 from crm_sync.describe import OPPORTUNITY, object_schema, read_schema
-from crm_sync.errors import LocatorLost, SchemaChanged
+from crm_sync.errors import JobLost, LocatorLost, SchemaChanged
+from crm_sync.fields import Record
 from crm_sync.paging import rows
 from crm_sync.salesforce import SalesforceReader
 from crm_sync.soql import Condition, Query
@@ -122,6 +125,33 @@ class ReaderContract:
         found = await rows(org.reader, Query("Opportunity", ("Id", "Name"), (Condition("Id", "IN", wanted),)))
         assert {row["Id"] for row in found} == set(wanted)
 
+    async def test_a_bulk_job_shows_the_rows_that_a_query_shows(self, org: OrgUnderTest) -> None:
+        text = 'a "quoted", comma\nand a new line \u00e5\U0001f600'
+        account = await org.put("Account", None, Name="Acme, Ltd")
+        key = await org.put(
+            "Opportunity", None, Name="bulk", Amount=0.1, Description=text, AccountId=account,
+            StageName="Prospecting", CloseDate="2026-12-24",
+        )  # fmt: skip
+        schema = object_schema(OPPORTUNITY, await org.reader.describe("Opportunity"))
+        asked = Query("Opportunity", schema.fields, (Condition("Id", "=", key),))
+        (by_query,) = await rows(org.reader, asked)
+        (by_job,) = await _job_rows(org, asked, schema.types, 10)
+        one = to_deal(DealRecords(by_query), Org("00D", "EUR"))
+        assert to_deal(DealRecords(by_job), Org("00D", "EUR")) == one
+        assert one.description == text
+        assert one.account_name == "Acme, Ltd"
+
+    async def test_a_bulk_result_is_read_page_by_page_and_again(self, org: OrgUnderTest) -> None:
+        query = Query("Opportunity", ("Id", "IsDeleted"))
+        found = await _job_rows(org, query, {"IsDeleted": "boolean"}, 700)
+        assert found == [{k: row[k] for k in ("Id", "IsDeleted")} for row in await rows(org.reader, query)]
+
+    async def test_a_bulk_job_that_nobody_knows_is_told_apart(self, org: OrgUnderTest) -> None:
+        with pytest.raises(JobLost):
+            await org.reader.job("750000000009999AAA")
+        with pytest.raises(JobLost):
+            await org.reader.job_page("750000000009999AAA", None, 10)
+
     async def test_numbers_are_exact(self, org: OrgUnderTest) -> None:
         key = await org.put(
             "Opportunity", None, Name="exact", Amount=0.1, StageName="Prospecting", CloseDate="2026-12-24"
@@ -143,3 +173,22 @@ class ReaderContract:
     async def test_an_unknown_object_is_told_apart(self, org: OrgUnderTest) -> None:
         with pytest.raises(SchemaChanged):
             await org.reader.describe("Nothing__c")
+
+
+async def _job_rows(
+    org: OrgUnderTest, query: Query, types: Mapping[str, str], page_rows: int
+) -> list[Record]:
+    """Everything of a job, each page fetched twice."""
+    job, locator, found = await org.reader.start_job(query), None, list[Record]()
+    while not (await org.reader.job(job)).done:
+        await org.advance(1)
+    while True:
+        first = await org.reader.job_page(job, locator, page_rows)
+        page = await org.reader.job_page(job, locator, page_rows)
+        with first.file, page.file:
+            assert first.file.read() == page.file.read()
+            page.file.seek(0)
+            found += csv_rows(page.file, types, page.rows)
+        if page.next is None:
+            return found
+        locator = page.next

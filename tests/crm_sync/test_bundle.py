@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from tests.crm_sync.fakes import START
 
+from crm_sync.bulk import BulkJobs
 from crm_sync.bundle import REFUSALS, BundlingReader
 from crm_sync.composite import MOST, MOST_QUERIES, Composite, packed
 from crm_sync.direct import Connection, DirectClient
@@ -84,7 +85,8 @@ class Desk:
         self.direct = DirectClient(Connection("66.0", 5.0, verify=True), self.metrics, ServerClock())
         patience = Patience(TokenSource(self._login, self.clock), self.clock)
         composite = Composite(self.direct, patience)
-        self.reader = BundlingReader(self.alone, composite, self._told)  # type: ignore[arg-type]
+        jobs = BulkJobs(self.direct, patience)
+        self.reader = BundlingReader(self.alone, composite, jobs, self._told)  # type: ignore[arg-type]
         router.post(f"{HOST}/services/data/v66.0/composite").mock(side_effect=self._serve)
 
     async def _login(self) -> Token:

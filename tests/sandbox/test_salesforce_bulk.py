@@ -49,6 +49,17 @@ async def test_a_job_goes_through_its_states_by_the_clock(org: ControlledOrg) ->
     assert [job["id"] for job in (await org.client.get(JOBS)).json()["records"]] == [made["id"]]
 
 
+async def test_a_job_can_be_made_to_fail(org: ControlledOrg) -> None:
+    await org.admin.post("/admin/bulk", json={"failing": 1})
+    failed = await a_job(org, "SELECT Id FROM Opportunity")
+    fine = await a_job(org, "SELECT Id FROM Opportunity")
+    told = (await org.client.get(f"{JOBS}/{failed['id']}")).json()
+    assert (told["state"], told["numberRecordsProcessed"]) == ("Failed", 0)
+    assert told["errorMessage"]
+    assert (await org.client.get(f"{JOBS}/{failed['id']}/results")).status_code == 400
+    assert (await org.client.get(f"{JOBS}/{fine['id']}")).json()["state"] == "JobComplete"
+
+
 async def test_pages_repeat_the_header_and_a_locator_can_be_read_again(org: ControlledOrg) -> None:
     """Headers Sforce-Locator (`null` at the end) and Sforce-NumberOfRecords: get results for a query job."""
     job = (await a_job(org, "SELECT Name FROM Opportunity ORDER BY Id"))["id"]

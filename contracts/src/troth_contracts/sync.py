@@ -27,6 +27,17 @@ class SyncStatus(Contract, frozen=True):
         return f"{self.service}:{self.scope}"
 
 
+class BulkJob(Contract, frozen=True):
+    """A job of the vendor's that a first full read was in the middle of."""
+
+    object: str
+    id: str
+    locator: str | None = None
+    """Of the page that holds the next row; None is the first page."""
+    finished: bool = False
+    """Every row of it is published."""
+
+
 class Watermark(Contract, frozen=True):
     """Where the next read of a stream begins. Only its own service reads it."""
 
@@ -43,6 +54,10 @@ class Watermark(Contract, frozen=True):
     """Entities read so far by it."""
     expected: int = 0
     """About how many there are; 0 when the vendor did not say."""
+    jobs: tuple[BulkJob, ...] = ()
+    """Where a full read goes on after a crash; empty when none is under way."""
+    after: str | None = None
+    """Id of the last record that those jobs have published."""
 
     @property
     def key(self) -> str:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from pydantic import SecretStr
 
+from crm_sync.bulk import BulkJobs
 from crm_sync.bundle import BundlingReader
 from crm_sync.bus import KafkaBus
 from crm_sync.composite import Composite
@@ -74,7 +75,8 @@ async def connected(
     ):
         patience = Patience(TokenSource(login_of(settings, http, clock), clock), clock)
         single = RestReader(patience, connection, pool, metrics, server_clock)
-        yield BundlingReader(single, Composite(direct, patience), metrics.budget.unbundle)
+        composite, jobs = Composite(direct, patience), BulkJobs(direct, patience)
+        yield BundlingReader(single, composite, jobs, metrics.budget.unbundle)
 
 
 def login_of(settings: CrmSettings, http: HttpClient, clock: Clock) -> Login:

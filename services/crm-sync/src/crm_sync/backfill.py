@@ -1,22 +1,34 @@
-"""The first full read: the same path as a poll, page by page from the oldest stamp on, resumable after a crash."""
+"""The first full read: a large org by bulk jobs, a small one page by page from the oldest stamp on.
+
+Either way it goes on after a crash where the last commit was, and the position that polls start from is taken first.
+"""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+import msgspec
 import structlog
 
+from crm_sync.budget import Level
 from crm_sync.changes import changed_rows, stamp_of
 from crm_sync.describe import ObjectSchema
-from crm_sync.paging import pages
+from crm_sync.errors import JobLost, QueryRefused
+from crm_sync.paging import pages, together
 from crm_sync.poll import OVERLAP, deletable
 from crm_sync.salesforce import Page
 from crm_sync.scope import Scope, batches
-from crm_sync.watermarks import BACKFILL, CHANGES, SWEEP, deletions_of, time_of
+from crm_sync.snapshot import Snapshot, digest
+from crm_sync.soql import Query
+from crm_sync.watermarks import BACKFILL, BULK, CHANGES, SWEEP, deletions_of, time_of
 from troth_chassis.clock import Clock
-from troth_contracts.sync import Watermark
+from troth_contracts.sync import BulkJob, Watermark
 
+BULK_FROM = 20_000
+"""Deals from which bulk jobs cost fewer calls than pages do."""
+RESTARTS = 3
 DELETION_LOG = timedelta(days=14)
 """Salesforce answers for at most 15 days."""
 STEP = 5
@@ -28,12 +40,18 @@ class Backfill:
     """One run of the first full read. A later run goes on where the last commit was."""
 
     def __init__(
-        self, scope: Scope, clock: Clock, log: structlog.stdlib.BoundLogger, overlap: timedelta
+        self,
+        scope: Scope,
+        clock: Clock,
+        log: structlog.stdlib.BoundLogger,
+        overlap: timedelta,
+        bulk_from: int = BULK_FROM,
     ) -> None:
         self._scope = scope
         self._clock = clock
         self._log = log
         self._overlap = overlap
+        self._bulk_from = bulk_from
         self._total = 0
         self._done = 0
         self._told = 0
@@ -46,15 +64,83 @@ class Backfill:
         return f"{self._done:,} of {self._total:,} deals"
 
     async def run(self, beat: Beat) -> None:
-        """Publishes every deal, then marks the full read complete."""
-        schema = self._scope.schema.deal
-        reached = self._scope.marks.position(BACKFILL)
-        since = reached - self._overlap if reached else None
-        async for page in pages(self._scope.reader, changed_rows(schema, since)):
-            if not self._version:
-                await self._begin(page)
-            await self._publish(schema, page, beat)
+        """Publishes every deal, then marks the full read complete.
+
+        BudgetExhausted while the org's calls are used above the level at which a full read stops.
+        """
+        mark = self._broken_off()
+        first = None if mark else await self._first_page()
+        large = first is None or (first.total >= self._bulk_from and not self._reached)
+        if not (large and await self._by_jobs(mark, beat)):
+            await self._by_pages(first, beat)
         await self._finish()
+
+    @property
+    def _reached(self) -> datetime | None:
+        return self._scope.marks.position(BACKFILL)
+
+    def _pages_query(self) -> Query:
+        since = self._reached - self._overlap if self._reached else None
+        return changed_rows(self._scope.schema.deal, since)
+
+    async def _first_page(self) -> Page:
+        page = await self._scope.reader.query(self._pages_query())
+        await self._begin(page)
+        return page
+
+    async def _by_pages(self, first: Page | None, beat: Beat) -> None:
+        """Lists the deals from the oldest stamp on, and reads each batch whole."""
+        async for page in pages(self._scope.reader, self._pages_query(), first):
+            await self._publish(self._scope.schema.deal, page, beat)
+
+    def _broken_off(self) -> Watermark | None:
+        """Jobs to go on with; not when other things are asked for than when they were made."""
+        mark = self._scope.marks.bulk()
+        if mark is None or mark.scope != self._asked():
+            return None
+        self._version = round(mark.position.timestamp() * 1000)
+        self._done, self._total = mark.read, mark.expected
+        return mark
+
+    def _asked(self) -> str:
+        return f"{digest(self._scope.schema)} {self._scope.selection.fingerprint or ''}".strip()
+
+    async def _by_jobs(self, mark: Watermark | None, beat: Beat) -> bool:
+        """Whether bulk jobs have told every deal; False where this org does not give them."""
+        for _ in range(RESTARTS):
+            try:
+                await self._publish_jobs(mark, beat)
+            except JobLost as error:
+                self._log.warning("bulk jobs are made anew", reason=str(error))
+                self._version, mark = self._scope.marks.next_version(self._scope.reader.server_time), None
+                self._done = 0
+            except QueryRefused as error:
+                self._log.warning("no bulk jobs: reading page by page", reason=str(error))
+                return False
+            else:
+                return True
+        return False
+
+    async def _publish_jobs(self, mark: Watermark | None, beat: Beat) -> None:
+        """The version is the time before the jobs were made, so whatever a poll has published since wins."""
+        scope = self._scope
+        snapshot = Snapshot(scope.reader, scope.schema, self._clock, self._log, mark)
+        async with contextlib.aclosing(snapshot):
+            after = mark.after if mark else None
+            await snapshot.open()
+            await scope.outbox.commit([self._at(snapshot.jobs, after)])
+            self._total = await snapshot.ready(beat) or self._total
+            await scope.outbox.commit([self._at(snapshot.jobs, after)])
+            async with contextlib.aclosing(snapshot.deals()) as batches_of_deals:
+                async for joined in batches_of_deals:
+                    scope.take(joined.deals, joined.deals, self._version)
+                    self._done += len(joined.deals)
+                    await scope.outbox.commit([self._at(joined.jobs, joined.after)])
+                    self._step(beat)
+
+    def _at(self, jobs: tuple[BulkJob, ...], after: str | None) -> Watermark:
+        mark = self._scope.marks.moved(BULK, time_of(self._version), scope=self._asked())
+        return msgspec.structs.replace(mark, jobs=jobs, after=after, read=self._done, expected=self._total)
 
     async def _begin(self, page: Page) -> None:
         """Positions first: what changes from here on is found by the polls."""
@@ -69,11 +155,9 @@ class Backfill:
 
     async def _covered(self, at: datetime) -> datetime:
         """Before which no open transaction can still show a row."""
-        covered = [at]
-        for name in deletable(self._scope.schema):
-            answer = await self._scope.reader.deleted(name, at - OVERLAP, at)
-            covered.append(answer.covered_until)
-        return min(covered)
+        reader, names = self._scope.reader, deletable(self._scope.schema)
+        answers = await together(*(reader.deleted(name, at - OVERLAP, at) for name in names))
+        return min([at, *(answer.covered_until for answer in answers)])
 
     def _deletions_from(self, start: datetime) -> list[Watermark]:
         """Deals that were published before, as in a rebuild, may have been deleted unseen: look back far."""
@@ -86,15 +170,19 @@ class Backfill:
         stamps = {str(row["Id"]): stamp_of(schema, row) for row in page.records}
         for batch in batches(list(stamps)):
             await self._scope.publish(batch, self._version)
-            await self._scope.outbox.commit(self._reached(stamps[batch[-1]]))
-            self._tell(len(batch))
-            beat()
+            await self._scope.outbox.commit(self._stamped(stamps[batch[-1]]))
+            self._done += len(batch)
+            self._step(beat)
 
-    def _reached(self, stamp: datetime | None) -> list[Watermark]:
+    def _step(self, beat: Beat) -> None:
+        self._tell()
+        beat()
+        self._scope.metrics.budget.allow(Level.NO_SWEEP, "the first full read")
+
+    def _stamped(self, stamp: datetime | None) -> list[Watermark]:
         return [] if stamp is None else [self._scope.marks.moved(BACKFILL, stamp)]
 
-    def _tell(self, count: int) -> None:
-        self._done += count
+    def _tell(self) -> None:
         share = min(1.0, self._done / max(1, self._total))
         self._scope.metrics.progress.set(share)
         percent = int(share * 100)
@@ -110,9 +198,11 @@ class Backfill:
         at = time_of(self._version)
         position = scope.marks.position(CHANGES) or at
         done = scope.marks.moved(CHANGES, position, complete=True)
+        no_jobs = [self._at((), None)] if scope.marks.bulk() else []
         swept = scope.marks.moved(SWEEP, at, scope=scope.selection.fingerprint)
         await scope.outbox.commit(
-            [done, swept], scope.outbox.status("complete", at, fresh_at=position, detail=scope.detail())
+            [done, swept, *no_jobs],
+            scope.outbox.status("complete", at, fresh_at=position, detail=scope.detail()),
         )
         scope.left_out_known = True
         scope.metrics.progress.set(1.0)

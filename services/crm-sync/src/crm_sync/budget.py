@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from crm_sync.composite import MOST, MOST_QUERIES
+from crm_sync.errors import BudgetExhausted
 
 BATCH = 400
 """Deals that are read whole by one query for each part; their ids fit into it."""
@@ -127,6 +128,14 @@ class Budget:
         """By the org's whole use."""
         percent = 100 * self.used / self.limit if self.limit else 0.0
         return max(level for level in Level if percent >= level)
+
+    def allow(self, level: Level, what: str) -> None:
+        """BudgetExhausted when ``what`` is shed at ``level`` and the org's use has come so far."""
+        if self.level >= level:
+            raise BudgetExhausted(
+                f"{self.used:,} of the org's {self.limit:,} API calls are used: {what} waits until less than "
+                f"{level.value} % are"
+            )
 
     def plan(self, wanted: Wanted) -> Plan:
         """Intervals that keep us within our share, and never shorter than wanted."""

@@ -18,6 +18,7 @@ from urllib.parse import quote_plus, urlencode
 import structlog
 
 from crm_sync.answers import read_deletions, read_page
+from crm_sync.bulk import BulkJobs
 from crm_sync.composite import (
     NOT_MODIFIED,
     Composite,
@@ -28,7 +29,7 @@ from crm_sync.composite import (
 )
 from crm_sync.errors import SalesforceUnavailable, SessionExpired
 from crm_sync.rest import RestReader
-from crm_sync.salesforce import Deletions, Description, Page
+from crm_sync.salesforce import Deletions, Description, JobPage, JobState, Page
 from crm_sync.soql import Query
 from troth_chassis.errors import TrothError
 
@@ -50,11 +51,16 @@ class BundlingReader:
     """The port over the network. Use it from one event loop."""
 
     def __init__(
-        self, single: RestReader, composite: Composite, told: Callable[[], None] = lambda: None
+        self,
+        single: RestReader,
+        composite: Composite,
+        jobs: BulkJobs,
+        told: Callable[[], None] = lambda: None,
     ) -> None:
         """``told`` is called once when this org turns out to take no composites."""
         self._single = single
         self._composite = composite
+        self._jobs = jobs
         self._told = told
         self._waiting: list[_Question] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -99,6 +105,18 @@ class BundlingReader:
             asked, read_deletions, functools.partial(self._single.deleted, name, start, end)
         )
         return found
+
+    async def start_job(self, query: Query) -> str:
+        """Id of a new bulk job."""
+        return await self._jobs.start(query)
+
+    async def job(self, job_id: str) -> JobState:
+        """How far a job is."""
+        return await self._jobs.state(job_id)
+
+    async def job_page(self, job_id: str, locator: str | None, rows: int) -> JobPage:
+        """A page of a job's result."""
+        return await self._jobs.page(job_id, locator, rows)
 
     async def _ask(
         self,

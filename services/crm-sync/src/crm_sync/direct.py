@@ -23,7 +23,7 @@ from crm_sync.tokens import Token
 
 CONNECT_TIMEOUT = 10.0
 _NOT_PASSING = {
-    **dict.fromkeys((400, 405, 411, 413, 414, 415, 501), QueryRefused),
+    **dict.fromkeys((400, 405, 409, 411, 413, 414, 415, 501), QueryRefused),
     404: SchemaChanged,
 }
 """What the same request would be answered again, with a code that nothing is known of."""

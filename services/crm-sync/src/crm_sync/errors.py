@@ -8,6 +8,7 @@ SalesforceTrouble, a TransientError (try again later)
 ├── LoginDelayed            the next login is not allowed yet
 ├── SchemaChanged           a field or object that was described is gone: describe again
 ├── QueryTooLong            Salesforce gave up after 120 s: ask for less time at once
+├── JobLost                 a bulk job failed or is forgotten: make it anew
 ├── QueryRefused            Salesforce does not accept the query as written
 └── ReplicationLogLost      deletions that old can no longer be listed
 ConfigurationError (a person must act)
@@ -51,6 +52,10 @@ class SchemaChanged(SalesforceTrouble):
 
 class QueryTooLong(SalesforceTrouble):
     """Salesforce gave a query up; a smaller window may pass."""
+
+
+class JobLost(SalesforceTrouble):
+    """A bulk job failed, was aborted or is older than a week; a new one must be made."""
 
 
 class QueryRefused(SalesforceTrouble):

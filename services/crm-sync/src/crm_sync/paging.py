@@ -32,8 +32,8 @@ async def together(*work: Coroutine[Any, Any, T]) -> list[T]:
         raise
 
 
-async def pages(reader: SalesforceReader, query: Query) -> AsyncIterator[Page]:
-    """Every page of the result; rows can come twice after a restart, none is left out.
+async def pages(reader: SalesforceReader, query: Query, first: Page | None = None) -> AsyncIterator[Page]:
+    """Every page of the result, from a ``first`` one that is there already; rows can come twice, none is left out.
 
     LocatorLost only when the chain breaks several times without a single new row.
     """
@@ -44,7 +44,7 @@ async def pages(reader: SalesforceReader, query: Query) -> AsyncIterator[Page]:
         last: Record | None = None
         page: Page | None
         try:
-            page = await reader.query(current)
+            page, first = first or await reader.query(current), None
         except QueryTooLong:
             halves = current.halves(reader.server_time)
             if halves is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import IO, Protocol
 
 from crm_sync.fields import Record
 from crm_sync.soql import Query
@@ -66,6 +66,28 @@ class Description(tuple[Described, ...]):  # noqa: SLOT001  (a tuple has no room
         return made
 
 
+@dataclass(frozen=True, slots=True)
+class JobState:
+    """How far a bulk job is."""
+
+    done: bool
+    failed: str | None = None
+    """Why there will never be a result."""
+    rows: int = 0
+    """Of the whole result, once the job is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """A part of a bulk job's result as CSV with a header, at its beginning; the reader of it closes the file."""
+
+    file: IO[bytes]
+    rows: int
+    """How many there must be; fewer means that the end is missing."""
+    next: str | None
+    """Locator of the page behind it; it can be read again for as long as the job is kept, a week."""
+
+
 class SalesforceReader(Protocol):
     """Read-only access to one org. Every call may raise a TransientError or AccessRefused of ``errors.py``."""
 
@@ -95,4 +117,16 @@ class SalesforceReader(Protocol):
 
     async def deleted(self, name: str, start: datetime, end: datetime) -> Deletions:
         """Deletions of an object in the window; ReplicationLogLost when it begins too far back."""
+        ...
+
+    async def start_job(self, query: Query) -> str:
+        """Id of a new bulk job; QueryRefused where bulk jobs are not to be had for it. Deleted rows included."""
+        ...
+
+    async def job(self, job_id: str) -> JobState:
+        """How far a job is; JobLost when Salesforce no longer knows it."""
+        ...
+
+    async def job_page(self, job_id: str, locator: str | None, rows: int) -> JobPage:
+        """At most ``rows`` rows of a job's result, from the beginning for None; JobLost when it is gone."""
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -57,8 +57,17 @@ class Scope:
 
     async def publish(self, ids: Sequence[str], version: int, gone: frozenset[str] = frozenset()) -> Outcome:
         """Reads the deals whole and puts them into the outbox; ``gone`` are known to be deleted if not there."""
+        return self.take(ids, await read_deals(self.reader, self.schema, ids), version, gone)
+
+    def take(
+        self,
+        ids: Iterable[str],
+        found: Mapping[str, DealRecords],
+        version: int,
+        gone: frozenset[str] = frozenset(),
+    ) -> Outcome:
+        """Puts deals into the outbox that were read at ``version``; those in ``ids`` only may be missing."""
         outcome = Outcome()
-        found = await read_deals(self.reader, self.schema, ids)
         for deal_id in ids:
             records = found.get(deal_id)
             if records is None and deal_id not in gone:

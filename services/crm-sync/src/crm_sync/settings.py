@@ -39,6 +39,8 @@ class CrmSettings(ChassisSettings):
     crm_reference_seconds: float = Field(default=300.0, gt=0)
     crm_sweep_seconds: float = Field(default=21_600.0, gt=0)
     """Between two full comparisons of what is published with what Salesforce shows."""
+    crm_bulk_from: int = Field(default=20_000, ge=1)
+    """Deals from which the first full read uses bulk jobs."""
     crm_record_types: str = ""
     """Only deals of these record types (names or ids, with commas); empty for all."""
     crm_excluded_record_types: str = ""

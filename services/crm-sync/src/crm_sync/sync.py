@@ -195,7 +195,8 @@ class DealSync:
         return done.at - last >= timedelta(seconds=self._settings.crm_sweep_seconds)
 
     async def _backfill(self, scope: Scope, beat: Beat) -> None:
-        backfill = Backfill(scope, self._ports.clock, self._ports.log, self._overlap)
+        bulk_from = self._settings.crm_bulk_from
+        backfill = Backfill(scope, self._ports.clock, self._ports.log, self._overlap, bulk_from)
 
         def progressed() -> None:
             self._ports.health.check("backfill", ok=False, detail=backfill.progress)

@@ -13,7 +13,8 @@ CHANGES = "changes"
 """Server time from which changes must be read; complete once the first full read is."""
 BACKFILL = "backfill"
 """Stamp up to which the first full read has come."""
-
+BULK = "bulk"
+"""Server time at which the bulk jobs of the first full read were made, and how far they are read."""
 ACCOUNTS = "accounts"
 """Server time from which renamed accounts must be looked for."""
 SWEEP = "sweep"
@@ -57,6 +58,11 @@ class Watermarks:
         """Server time, UTC; None before the first read."""
         mark = self._known.get(self.stream(stream))
         return mark.position if mark else None
+
+    def bulk(self) -> Watermark | None:
+        """A full read by bulk jobs that was broken off."""
+        mark = self._known.get(self.stream(BULK))
+        return mark if mark and mark.jobs else None
 
     def asked_scope(self, stream: str) -> str | None:
         """What the configuration asked for when the stream was read."""

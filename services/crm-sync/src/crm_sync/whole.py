@@ -24,16 +24,25 @@ async def read_deals(
         *(_rows_by(reader, child, child.parent or "Id", ids) for child in schema.children),
     )
     by_object = {child.name: found for child, found in zip(schema.children, parts, strict=True)}
+    return whole(schema, headers, by_object)
+
+
+def whole(
+    schema: OrgSchema, headers: Sequence[Record], parts: Mapping[str, Sequence[Record]]
+) -> dict[str, DealRecords]:
+    """Deals by id from their rows and those of their parts; parts of other deals are left out."""
+    by_object = {child.name: _by_deal(child, parts[child.name]) for child in schema.children}
     return {
         deal_id: DealRecords(
-            opportunity=found[0],
+            opportunity=header,
             line_items=_part(by_object, LINE_ITEM.name, deal_id),
             contact_roles=_part(by_object, CONTACT_ROLE.name, deal_id),
             team=_part(by_object, TEAM_MEMBER.name, deal_id),
             history=_part(by_object, HISTORY.name, deal_id),
             related={each.name: _part(by_object, each.name, deal_id) for each in schema.related},
         )
-        for deal_id, found in headers.items()
+        for header in headers
+        for deal_id in [str(header["Id"])]
     }
 
 
@@ -53,12 +62,16 @@ def _part(by_object: Mapping[str, _Parts], name: str, deal_id: str) -> Sequence[
     return by_object.get(name, {}).get(deal_id, ())
 
 
+def _by_deal(child: ObjectSchema, rows: Sequence[Record]) -> _Parts:
+    found: defaultdict[str, list[Record]] = defaultdict(list)
+    for row in rows:
+        found[str(row[child.parent or "Id"])].append(row)
+    return found
+
+
 async def _rows_by(
     reader: SalesforceReader, schema: ObjectSchema, field: str, ids: Sequence[str]
-) -> dict[str, list[Record]]:
+) -> list[Record]:
     queries = by_ids(Query(schema.name, schema.fields), field, ids)
-    found: defaultdict[str, list[Record]] = defaultdict(list)
-    for chunk in await together(*(rows(reader, query) for query in queries)):
-        for row in chunk:
-            found[str(row[field])].append(row)
-    return dict(found)
+    chunks = await together(*(rows(reader, query) for query in queries))
+    return [row for chunk in chunks for row in chunk]

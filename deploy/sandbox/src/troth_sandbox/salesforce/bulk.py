@@ -12,9 +12,10 @@ from troth_sandbox.salesforce.errors import api_error
 from troth_sandbox.salesforce.ids import IdSource
 from troth_sandbox.salesforce.soql import Result
 
-State = Literal["UploadComplete", "InProgress", "JobComplete", "Aborted"]
+State = Literal["UploadComplete", "InProgress", "JobComplete", "Aborted", "Failed"]
 JOB_LIFE = timedelta(days=7)
 JOBS_PER_DAY = 10_000
+FAILURE = "Your query request was running for too long."
 DELIMITERS = {
     "BACKQUOTE": "`",
     "CARET": "^",
@@ -40,6 +41,7 @@ class Job:
     seconds: float
     result: Result
     aborted: bool = False
+    fails: bool = False
 
     def state(self, now: datetime) -> State:
         """Where the job is at `now`."""
@@ -47,19 +49,25 @@ class Job:
             return "Aborted"
         age = (now - self.created).total_seconds()
         if age >= self.seconds:
-            return "JobComplete"
+            return "Failed" if self.fails else "JobComplete"
         return "InProgress" if age > 0 else "UploadComplete"
 
     def as_json(self, now: datetime) -> dict[str, Any]:
         """The job as a GET shows it."""
         state = self.state(now)
-        return self.created_json() | {
-            "state": state,
-            "jobType": "V2Query",
-            "numberRecordsProcessed": len(self.result.rows) if state == "JobComplete" else 0,
-            "retries": 0,
-            "totalProcessingTime": int(self.seconds * 1000),
-        }
+        # The vendor's texts for a failed job are not documented (U).
+        reason = {"errorMessage": FAILURE} if state == "Failed" else {}
+        return (
+            self.created_json()
+            | reason
+            | {
+                "state": state,
+                "jobType": "V2Query",
+                "numberRecordsProcessed": len(self.result.rows) if state == "JobComplete" else 0,
+                "retries": 0,
+                "totalProcessingTime": int(self.seconds * 1000),
+            }
+        )
 
     def created_json(self) -> dict[str, Any]:
         """The job as its creation answers."""
@@ -89,6 +97,8 @@ class Jobs:
         self._created: list[datetime] = []
         self.seconds = 0.0
         """A control of the simulator: how long new jobs take."""
+        self.failing = 0
+        """A control: so many of the next jobs fail."""
         self.page_rows = 100_000
         """A control: rows of a page when the client asks for no number; the real number is the server's choice."""
 
@@ -118,7 +128,9 @@ class Jobs:
             now,
             self.seconds,
             result,
+            fails=self.failing > 0,
         )
+        self.failing = max(0, self.failing - 1)
         self._jobs[job.id] = job
         return job
 
@@ -145,7 +157,7 @@ class Jobs:
     def delete(self, job: Job) -> None:
         """Forget a job that is done or aborted. Raises ApiError."""
         state = job.state(self._clock.now())
-        if state not in {"JobComplete", "Aborted"}:
+        if state not in {"JobComplete", "Aborted", "Failed"}:
             raise api_error("job_state", state=state, wanted="deleted")
         del self._jobs[job.id]
 

@@ -17,13 +17,15 @@ def limit_controls() -> APIRouter:
 
 
 async def bulk(document: Document, site: Held) -> dict[str, Any]:
-    """`seconds` that new jobs take, `page_rows` of a page for which the client names no number."""
+    """`seconds` that new jobs take, how many next ones are `failing`, `page_rows` where a client names no number."""
     try:
         site.jobs.seconds = float(document.get("seconds", site.jobs.seconds))
+        site.jobs.failing = int(document.get("failing", site.jobs.failing))
         site.jobs.page_rows = max(1, int(document.get("page_rows", site.jobs.page_rows)))
     except (ValueError, TypeError) as error:
         raise HTTPException(422, f"bulk jobs cannot be so: {error}") from error
-    return {"seconds": site.jobs.seconds, "page_rows": site.jobs.page_rows}
+    jobs = site.jobs
+    return {"seconds": jobs.seconds, "failing": jobs.failing, "page_rows": jobs.page_rows}
 
 
 async def limits(document: Document, site: Held) -> dict[str, Any]:

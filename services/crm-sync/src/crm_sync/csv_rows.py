@@ -1,0 +1,89 @@
+"""Rows of a bulk page in the shape REST gives them, so that a deal is the same whichever way it was read.
+
+An empty cell is null; times end in Z where REST says +0000; NUL bytes are dropped, as the text reader does.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from typing import IO, Any
+
+from crm_sync.errors import SalesforceUnavailable
+from crm_sync.fields import Record
+
+_NUMBERS = frozenset({"currency", "double", "int", "long", "percent"})
+_LONGEST_CELL = 64 * 1024 * 1024
+"""Characters; the library's own bound is what one long text area of Salesforce may hold."""
+Convert = Callable[[str], Any]
+
+
+def csv_rows(file: IO[bytes], types: Mapping[str, str], declared: int) -> Iterator[Record]:
+    """Rows with typed values; ``types`` is Salesforce's type by column.
+
+    The last row is given only when all ``declared`` ones are there: a page that was cut off ends in half a row.
+    SalesforceUnavailable then, and for a row of another width.
+    """
+    csv.field_size_limit(_LONGEST_CELL)
+    text = io.TextIOWrapper(file, encoding="utf-8", errors="replace", newline="")
+    lines = csv.reader((line.replace("\0", "") if "\0" in line else line) for line in text)
+    columns = [_column(name, types.get(name, "string")) for name in next(lines, [])]
+    held: list[str] | None = None
+    count = 0
+    for cells in lines:
+        if len(cells) != len(columns):
+            raise SalesforceUnavailable("a row of a bulk page is cut off")
+        if held is not None:
+            yield _record(columns, held)
+        held, count = cells, count + 1
+    if count != declared:
+        raise SalesforceUnavailable(f"a bulk page has {count:,} of {declared:,} rows")
+    if held is not None:
+        yield _record(columns, held)
+
+
+def _column(name: str, kind: str) -> tuple[tuple[str, ...], Convert]:
+    return tuple(name.split(".")), _CONVERTERS.get(kind, str)
+
+
+def _record(columns: Sequence[tuple[tuple[str, ...], Convert]], cells: Sequence[str]) -> Record:
+    """``Account.Name`` becomes a record within the record, as in REST."""
+    record: dict[str, Any] = {}
+    for (path, convert), cell in zip(columns, cells, strict=True):
+        value = convert(cell) if cell else None
+        if len(path) == 1:
+            record[path[0]] = value
+        elif cell:
+            _inner(record, path)[path[-1]] = value
+    return record
+
+
+def _inner(record: dict[str, Any], path: Sequence[str]) -> dict[str, Any]:
+    for name in path[:-1]:
+        record = record.setdefault(name, {})
+    return record
+
+
+def _number(cell: str) -> object:
+    """Text that is no number stays, for the reader of the field to name it."""
+    try:
+        return Decimal(cell)
+    except InvalidOperation:
+        return cell
+
+
+def _time(cell: str) -> str:
+    return f"{cell[:-1]}+0000" if cell.endswith("Z") else cell
+
+
+def _flag(cell: str) -> object:
+    return {"true": True, "false": False}.get(cell.lower(), cell)
+
+
+_CONVERTERS: Mapping[str, Convert] = {
+    "boolean": _flag,
+    "datetime": _time,
+    **dict.fromkeys(_NUMBERS, _number),
+}

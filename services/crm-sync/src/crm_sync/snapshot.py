@@ -1,0 +1,227 @@
+"""All deals as bulk jobs show them: whole, in the order of their ids, joined without holding the org in memory.
+
+One job per object, each in the order of the deal's id, so that the rows of a deal come one after the other in every
+result and a page of each is all that is ever held. Calls for a full read: two per job (made, found done) and one per
+page of 50,000 rows. 200,000 deals with 600,000 lines and 200,000 history rows, no contact roles and no team: 5 x 2 +
+4 + 12 + 4 = 30 calls. The least any reader could do with these pages is the same 30.
+
+The order turns Salesforce's chunking by primary key off, so a job that runs too long fails; after three failures of
+one object the REST reader takes over.
+https://developer.salesforce.com/docs/atlas.en-us.api_asynch.meta/api_asynch/asynch_api_bulk_query_processing.htm
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+
+import msgspec
+import structlog
+
+from crm_sync.csv_rows import csv_rows
+from crm_sync.deal import DealRecords
+from crm_sync.describe import ObjectSchema, OrgSchema
+from crm_sync.errors import JobLost, QueryRefused, SalesforceUnavailable
+from crm_sync.fields import Record
+from crm_sync.paging import together
+from crm_sync.salesforce import SalesforceReader
+from crm_sync.soql import Query
+from crm_sync.whole import whole
+from troth_chassis.clock import Clock
+from troth_contracts.sync import BulkJob, Watermark
+
+PAGE_ROWS = 50_000
+TOGETHER = 1_000
+"""Deals joined and published together."""
+FAILURES = 3
+FIRST_WAIT = 1.0
+LONGEST_WAIT = 30.0
+CUT_PAGES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Some whole deals, and where to go on behind them."""
+
+    deals: dict[str, DealRecords]
+    jobs: tuple[BulkJob, ...]
+    after: str
+    """Id of the last deal."""
+
+
+def job_query(schema: ObjectSchema) -> Query:
+    """Everything of an object, in the order of the deals' ids."""
+    order = (schema.parent, "Id") if schema.parent else ("Id",)
+    return Query(schema.name, schema.fields, order=order)
+
+
+def digest(schema: OrgSchema) -> str:
+    """Changes with any of the queries: results of other queries cannot be gone on with."""
+    texts = (str(job_query(each)) for each in (schema.deal, *schema.children))
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
+
+
+class Snapshot:
+    """One full read, or the rest of one that was broken off."""
+
+    def __init__(
+        self,
+        reader: SalesforceReader,
+        schema: OrgSchema,
+        clock: Clock,
+        log: structlog.stdlib.BoundLogger,
+        broken_off: Watermark | None = None,
+    ) -> None:
+        self._clock = clock
+        self._log = log
+        self._schema = schema
+        known = {job.object: job for job in broken_off.jobs} if broken_off else {}
+        after = (broken_off.after if broken_off else None) or ""
+        self._streams = [
+            _Stream(reader, each, known.get(each.name), after) for each in (schema.deal, *schema.children)
+        ]
+
+    @property
+    def jobs(self) -> tuple[BulkJob, ...]:
+        """How far each job is read."""
+        return tuple(stream.job for stream in self._streams)
+
+    async def open(self) -> None:
+        """Makes the jobs that are not there yet."""
+        await together(*(stream.open() for stream in self._streams))
+
+    async def ready(self, beat: Callable[[], None]) -> int:
+        """Waits until every job is done, making failed ones anew; how many deals there are."""
+        await together(*(self._wait(stream, beat) for stream in self._streams))
+        return self._streams[0].rows
+
+    async def aclose(self) -> None:
+        """Lets go of the pages."""
+        for stream in self._streams:
+            await stream.aclose()
+
+    async def deals(self) -> AsyncGenerator[Joined, None]:
+        """Whole deals, oldest id first. JobLost when a job is gone: begin again."""
+        deals, *parts = self._streams
+        while headers := await deals.take(TOGETHER):
+            last = str(headers[-1]["Id"])
+            children = await together(*(part.through(last) for part in parts))
+            rows = {part.schema.name: found for part, found in zip(parts, children, strict=True)}
+            yield Joined(whole(self._schema, headers, rows), self.jobs, last)
+
+    async def _wait(self, stream: _Stream, beat: Callable[[], None]) -> None:
+        wait, failures = FIRST_WAIT, 0
+        while not await self._done(stream):
+            if stream.failed:
+                failures += 1
+                self._log.warning("bulk job failed", object=stream.schema.name, reason=stream.failed)
+                if failures == FAILURES:
+                    raise QueryRefused(f"bulk job for {stream.schema.name}: {stream.failed}")
+                await stream.open(anew=True)
+            await self._clock.sleep(wait)
+            wait = min(LONGEST_WAIT, wait * 2)
+            beat()
+
+    async def _done(self, stream: _Stream) -> bool:
+        try:
+            return await stream.done()
+        except JobLost as error:
+            stream.failed = str(error)
+            return False
+
+
+class _Stream:
+    """The rows of one job in order; a page is held at a time."""
+
+    def __init__(
+        self, reader: SalesforceReader, schema: ObjectSchema, known: BulkJob | None, after: str
+    ) -> None:
+        self._reader = reader
+        self.schema = schema
+        self.job = known or BulkJob(object=schema.name, id="")
+        """With the locator of the page that holds the next row."""
+        self.rows = 0
+        self.failed: str | None = None
+        self._key = schema.parent or "Id"
+        self._after = after
+        self._last = ""
+        self._head: Record | None = None
+        self._following: str | None = None
+        """Locator of the next page."""
+        self._source = self._read()
+
+    async def open(self, *, anew: bool = False) -> None:
+        """Makes the job unless it is there."""
+        if anew or not self.job.id:
+            made = await self._reader.start_job(job_query(self.schema))
+            self.job, self.failed = BulkJob(object=self.schema.name, id=made), None
+
+    async def done(self) -> bool:
+        """Whether the result is there."""
+        if self.job.finished:
+            return True
+        state = await self._reader.job(self.job.id)
+        self.rows, self.failed = state.rows, state.failed
+        if state.done and state.rows == 0:
+            self.job = msgspec.structs.replace(self.job, finished=True)
+        return state.done
+
+    async def take(self, count: int) -> list[Record]:
+        """The next rows, at most so many."""
+        found: list[Record] = []
+        while len(found) < count and (row := await self._peek()) is not None:
+            self._head = None
+            found.append(row)
+        return found
+
+    async def through(self, last: str) -> list[Record]:
+        """The rows up to the deal ``last``."""
+        found: list[Record] = []
+        while (row := await self._peek()) is not None and str(row[self._key]) <= last:
+            self._head = None
+            found.append(row)
+        return found
+
+    async def aclose(self) -> None:
+        """Lets go of the page."""
+        await self._source.aclose()
+
+    async def _peek(self) -> Record | None:
+        if self._head is None:
+            self._head = await anext(self._source, None)
+        return self._head
+
+    async def _read(self) -> AsyncGenerator[Record, None]:
+        """Every row behind ``after``; a custom lookup that is empty belongs to no deal."""
+        while not self.job.finished:
+            async with contextlib.aclosing(self._page()) as rows:
+                async for row in rows:
+                    key = str(row[self._key] or "")
+                    if key < self._last:
+                        raise QueryRefused(f"bulk rows of {self.schema.name} are not in the order of ids")
+                    self._last = key
+                    if key > self._after:
+                        yield row
+            following = self._following
+            self.job = msgspec.structs.replace(self.job, locator=following, finished=following is None)
+
+    async def _page(self) -> AsyncGenerator[Record, None]:
+        """Rows of the page at the job's locator; one that was cut off is fetched again and gone on with."""
+        taken = 0
+        for tries_left in reversed(range(CUT_PAGES)):
+            page = await self._reader.job_page(self.job.id, self.job.locator, PAGE_ROWS)
+            self._following = page.next
+            try:
+                with page.file:
+                    rows = csv_rows(page.file, self.schema.types, page.rows)
+                    for row in itertools.islice(rows, taken, None):
+                        taken += 1
+                        yield row
+            except SalesforceUnavailable:
+                if not tries_left:
+                    raise
+            else:
+                return

@@ -1,0 +1,225 @@
+"""The first full read of a large org: bulk jobs, joined into whole deals, resumable, never older than a poll."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import Any
+
+import msgspec
+import pytest
+from tests.crm_sync.conftest import Stage, make_stage
+from tests.crm_sync.fakes import Fault, kafka_down, record_id
+
+from crm_sync import snapshot
+from crm_sync.errors import BudgetExhausted
+from troth_chassis.errors import TransientError
+from troth_contracts.codec import read_version
+from troth_contracts.crm import Deal
+from troth_contracts.sync import Watermark
+from troth_contracts.topics import CRM_STATE, OPPORTUNITIES
+
+DEALS = 230
+BULK = {"TROTH_CRM_BULK_FROM": "200"}
+
+
+@pytest.fixture(autouse=True)
+def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshot, "TOGETHER", 20)
+    monkeypatch.setattr(snapshot, "PAGE_ROWS", 70)
+
+
+@pytest.fixture
+def large() -> Stage:
+    """An org whose parts are spread unevenly over its deals."""
+    stage = make_stage()
+    org = stage.org
+    account = org.put("Account", Name='Acme "Ltd", Inc.')
+    for number in range(1, DEALS + 1):
+        deal = org.deal(f"Deal {number}", AccountId=account, Amount=number / 4, Description='a\n"b",\u00e5')
+        for _ in range(number % 4):
+            org.put("OpportunityLineItem", OpportunityId=deal, Quantity=number, ServiceDate="2026-12-24")
+        if number % 50 == 0:
+            org.put("OpportunityTeamMember", OpportunityId=deal, UserId=record_id("User", 1))
+        org.put("OpportunityHistory", OpportunityId=deal, StageName="Prospecting", Probability=10)
+    org.delete("Opportunity", record_id("Opportunity", 7))
+    org.advance(5)
+    stage.restart(**BULK)
+    return stage
+
+
+async def by_rest(stage: Stage) -> dict[str, Deal]:
+    """What reading the same org page by page publishes."""
+    other = make_stage(stage.org)
+    await other.poll(0)
+    return other.deals()
+
+
+def calls(stage: Stage, begins: str) -> list[str]:
+    return [call for call in stage.org.calls if call.startswith(begins)]
+
+
+async def test_bulk_and_rest_publish_the_same_deals(large: Stage) -> None:
+    await large.poll()
+
+    assert len(large.deals()) == DEALS - 1
+    assert large.deals() == await by_rest(large)
+
+
+async def test_a_full_read_costs_two_calls_per_job_and_one_per_page(large: Stage) -> None:
+    await large.poll()
+
+    lines = len(large.org.tables["OpportunityLineItem"])
+    pages = sum(math.ceil(rows / 70) for rows in (DEALS, lines, DEALS, DEALS // 50))
+    asked = Counter(call.split()[0] for call in large.org.calls)
+    assert (asked["job"], asked["state"]) == (5, 5)
+    assert asked["page"] == pages
+
+
+@pytest.mark.parametrize(
+    ("deals", "lines", "history", "expected"), [(200_000, 600_000, 200_000, 30), (20_000, 60_000, 20_000, 14)]
+)
+def test_worked_numbers(deals: int, lines: int, history: int, expected: int) -> None:
+    """As in the docstring of ``snapshot``: no contact roles and no team."""
+    assert 5 * 2 + sum(math.ceil(rows / 50_000) for rows in (deals, lines, history)) == expected
+
+
+@pytest.mark.parametrize("commit", [3, 4, 5, 8, 14])
+async def test_it_goes_on_with_the_same_jobs_after_a_crash(large: Stage, commit: int) -> None:
+    large.bus.fault = fails_at(commit)
+    with pytest.raises(TransientError):
+        await large.poll()
+    large.bus.fault = lambda _call: None
+    large.restart(**BULK)
+
+    await large.poll()
+
+    assert large.deals() == await by_rest(large)
+    assert len(calls(large, "job ")) == 5
+    fetched = Counter(call for call in large.org.calls if call.startswith("page "))
+    assert max(fetched.values()) <= 2
+    published = Counter(record.key for record in large.bus.of(OPPORTUNITIES))
+    assert max(published.values()) == 1
+
+
+async def test_position_and_deals_are_one_commit(large: Stage) -> None:
+    await large.poll()
+
+    marks = [m for r in large.bus.of(CRM_STATE) if (m := _mark(large, r)) and m.stream.endswith(":bulk")]
+    assert [bool(mark.jobs) for mark in marks] == [True] * (len(marks) - 1) + [False]
+    afters = [mark.after for mark in marks if mark.after]
+    assert afters == sorted(afters)
+    assert len(afters) == math.ceil(DEALS / 20)
+
+
+async def test_a_page_that_was_cut_off_loses_and_doubles_nothing(large: Stage) -> None:
+    for cut in (150, 2_000, 4_001):
+        stage = make_stage(large.org)
+        stage.restart(**BULK)
+        stage.org.cut_pages = [cut, cut]
+        await stage.poll(0)
+        assert stage.deals() == await by_rest(large)
+
+
+async def test_a_job_that_fails_is_made_anew(large: Stage) -> None:
+    large.org.failing_jobs = 2
+    await large.poll()
+    assert large.deals() == await by_rest(large)
+    assert len(calls(large, "job ")) == 7
+
+
+async def test_jobs_that_are_forgotten_are_made_anew(large: Stage) -> None:
+    large.bus.fault = fails_at(7)
+    with pytest.raises(TransientError):
+        await large.poll()
+    large.bus.fault = lambda _call: None
+    large.org.jobs.clear()
+    large.restart(**BULK)
+
+    await large.poll()
+
+    assert large.deals() == await by_rest(large)
+    assert len(calls(large, "job ")) == 9, "the contact roles were read to their end"
+
+
+async def test_jobs_that_take_long_are_asked_for_less_and_less_often(large: Stage) -> None:
+    large.org.patience = 5 * 6
+    await large.poll()
+    assert large.deals() == await by_rest(large)
+    assert [pause for pause in large.clock.slept if pause == 30.0][:1] == [30.0]
+
+
+@pytest.mark.parametrize("trouble", ["no jobs", "failing for ever"])
+async def test_an_org_without_bulk_jobs_is_read_page_by_page(large: Stage, trouble: str) -> None:
+    large.org.no_bulk = trouble == "no jobs"
+    large.org.failing_jobs = 10_000 if trouble == "failing for ever" else 0
+    await large.poll()
+    assert large.deals() == await by_rest(large)
+
+
+async def test_rows_out_of_order_are_noticed(large: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = large.org.start_job
+
+    async def shuffled(query: Any) -> str:
+        job = await start(query)
+        large.org.jobs[job].reverse()
+        return job
+
+    monkeypatch.setattr(large.org, "start_job", shuffled)
+    await large.poll()
+    assert large.deals() == await by_rest(large)
+
+
+async def test_a_late_page_neither_resurrects_nor_overwrites(large: Stage) -> None:
+    """What changed after the jobs were made is told by the poll that follows, with a newer version."""
+    gone, changed = record_id("Opportunity", 200), record_id("Opportunity", 201)
+    large.bus.fault = fails_at(7)
+    with pytest.raises(TransientError):
+        await large.poll()
+    large.bus.fault = lambda _call: None
+    large.org.advance(100)
+    large.org.delete("Opportunity", gone, hard=True)
+    large.org.put("Opportunity", changed, Name="after")
+    late = large.org.deal("created after the jobs")
+    large.restart(**BULK)
+
+    await large.poll(400)
+
+    deals = large.deals()
+    assert gone not in deals
+    assert deals[changed].name == "after"
+    assert deals[late].name == "created after the jobs"
+    told = [r for r in large.bus.of(OPPORTUNITIES) if r.key.endswith(changed)]
+    versions = [read_version(record.headers)[0] for record in told]
+    assert versions == sorted(versions)
+    assert len(versions) == 2
+
+
+async def test_it_stops_at_its_level_of_the_org_s_use_and_goes_on_later(large: Stage) -> None:
+    large.metrics.budget.told("api-usage=51/100")
+    with pytest.raises(BudgetExhausted, match="first full read waits until less than 50 %"):
+        await large.poll()
+    asked = len(large.org.calls)
+    assert 0 < len(large.deals()) <= 20
+
+    large.metrics.budget.told("api-usage=1/100")
+    await large.poll()
+
+    assert large.deals() == await by_rest(large)
+    assert not [call for call in large.org.calls[asked:] if call.startswith("job ")]
+
+
+def _mark(stage: Stage, record: Any) -> Watermark | None:
+    return msgspec.json.decode(record.value, type=Watermark) if record.value else None
+
+
+def fails_at(number: int) -> Fault:
+    count = 0
+
+    def strike(call: str) -> None:
+        nonlocal count
+        count += 1
+        if count == number:
+            kafka_down(call)
+
+    return strike
