@@ -20,7 +20,6 @@ from troth_contracts.sync import Watermark
 from troth_contracts.topics import CRM_STATE, OPPORTUNITIES
 
 DEALS = 230
-BULK = {"TROTH_CRM_BULK_FROM": "200"}
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +43,7 @@ def large() -> Stage:
         org.put("OpportunityHistory", OpportunityId=deal, StageName="Prospecting", Probability=10)
     org.delete("Opportunity", record_id("Opportunity", 7))
     org.advance(5)
-    stage.restart(**BULK)
+    stage.restart(TROTH_CRM_BULK_FROM="200")
     return stage
 
 
@@ -90,7 +89,7 @@ async def test_it_goes_on_with_the_same_jobs_after_a_crash(large: Stage, commit:
     with pytest.raises(TransientError):
         await large.poll()
     large.bus.fault = lambda _call: None
-    large.restart(**BULK)
+    large.restart(TROTH_CRM_BULK_FROM="200")
 
     await large.poll()
 
@@ -115,7 +114,7 @@ async def test_position_and_deals_are_one_commit(large: Stage) -> None:
 async def test_a_page_that_was_cut_off_loses_and_doubles_nothing(large: Stage) -> None:
     for cut in (150, 2_000, 4_001):
         stage = make_stage(large.org)
-        stage.restart(**BULK)
+        stage.restart(TROTH_CRM_BULK_FROM="200")
         stage.org.cut_pages = [cut, cut]
         await stage.poll(0)
         assert stage.deals() == await by_rest(large)
@@ -134,7 +133,7 @@ async def test_jobs_that_are_forgotten_are_made_anew(large: Stage) -> None:
         await large.poll()
     large.bus.fault = lambda _call: None
     large.org.jobs.clear()
-    large.restart(**BULK)
+    large.restart(TROTH_CRM_BULK_FROM="200")
 
     await large.poll()
 
@@ -181,7 +180,7 @@ async def test_a_late_page_neither_resurrects_nor_overwrites(large: Stage) -> No
     large.org.delete("Opportunity", gone, hard=True)
     large.org.put("Opportunity", changed, Name="after")
     late = large.org.deal("created after the jobs")
-    large.restart(**BULK)
+    large.restart(TROTH_CRM_BULK_FROM="200")
 
     await large.poll(400)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ async def test_it_survives_kills_failed_jobs_expired_sessions_and_a_busy_org(
         world.site.jobs.seconds, world.site.jobs.failing = 20.0, 2
         Mayhem(world).during(300, writes=150)
         for number in CRASHES:
-            world.wrap_reader = lambda reader, number=number: _Mortal(reader, number)
+            world.wrap_reader = functools.partial(_Mortal, number=number)
             await world.start()
             with pytest.raises(_Killed):
                 await world.run(600)
