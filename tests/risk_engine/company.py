@@ -18,6 +18,7 @@ from troth_contracts.jira import (
     BoardColumn,
     Issue,
     IssueEvent,
+    IssueLink,
     Sprint,
     SprintEvent,
     SprintFigures,
@@ -226,7 +227,14 @@ def _work(it: Company) -> Iterator[OutRecord]:
     yield it.issue(211, "BOR-11", parent_id="201", estimate=Decimal(4), former_keys=("ATL-11",), minutes=30)
     yield it.issue(212, "BOR-12", parent_id="201", estimate=Decimal(400), minutes=70)
     yield it.gone(topics.ISSUES, f"{it.site}:212", 30)
-    yield it.issue(301, "CLD-1", estimate=Decimal(8))
+    yield it.issue(
+        301,
+        "CLD-1",
+        estimate=Decimal(8),
+        links=(IssueLink(type="Blocks", direction="inward", issue_id="302"),),
+    )
+    yield it.issue(302, "BOR-20")
+    yield it.issue(303, "CLD-3", rank="0|c")
     for number, key in ((401, "DEN-1"), (501, "ELK-1"), (601, "FOX-1")):
         yield it.issue(number, key, estimate=Decimal(15))
     yield it.issue_event(1)

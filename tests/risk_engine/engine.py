@@ -214,14 +214,14 @@ async def final_state(engine: Engine) -> State:
 _DERIVED = {
     "journal": "SELECT id, topic, key, body FROM journal ORDER BY id",
     "commitments": """
-        SELECT deal_key, promised_date, won, probability, teams, links, entered_at, boardless
+        SELECT deal_key, promised_date, won, probability, teams, links, entered_at, boardless, blockers
         FROM commitments ORDER BY deal_key
     """,
     "mentions": "SELECT * FROM mentions ORDER BY 1, 2",
     "deal_issues": "SELECT * FROM deal_issues ORDER BY 1, 2",
-    "outlooks": "SELECT team, body, cover FROM outlooks WHERE body <> '{}' ORDER BY team",
+    "outlooks": "SELECT team, body, cover, inputs, inputs_digest FROM outlooks WHERE body <> '{}' ORDER BY team",
     "assessments": """
-        SELECT deal_key, digest, body - 'as_of' FROM assessments WHERE body IS NOT NULL ORDER BY deal_key
+        SELECT deal_key, digest, body - 'as_of', inputs FROM assessments WHERE body IS NOT NULL ORDER BY deal_key
     """,
     "marks": "SELECT kind, subject FROM marks",
 }

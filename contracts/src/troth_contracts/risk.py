@@ -42,6 +42,7 @@ class Assessment(Contract, frozen=True):
     drivers: tuple[str, ...] = ()
     seed: str = ""
     trials: int = 0
+    forecast_p95: date | None = None
 
 
 class AlertDeal(Contract, frozen=True):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import msgspec
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse
 
-from risk_engine.store.alerts import read_notices
+from risk_engine.store.alerts import read_assessment, read_notices
+from risk_engine.store.commitments import read_inputs, read_outlook, read_verdicts
 from risk_engine.store.database import Database
 from risk_engine.store.progress import read_counts
 from troth_chassis.errors import TransientError
@@ -35,28 +37,47 @@ def add_routes(app: FastAPI, database: Database) -> None:
 
     @app.get("/deals/{deal_key}")
     async def deal(deal_key: str) -> dict[str, Any]:
-        """Promised, committed and forecast date of a deal; ``deal_key`` is ``<org>:<opportunity id>``."""
-        return await _one(
-            database, "SELECT body FROM assessments WHERE deal_key = %s AND body IS NOT NULL", deal_key
-        )
+        """Promised, committed and forecast date of a deal, and the verdict of each team it needs.
+
+        ``deal_key`` is ``<org>:<opportunity id>``.
+        """
+        async with database.transaction() as connection:
+            found = await read_assessment(connection, deal_key)
+            if found is None:
+                raise _unknown(deal_key)
+            verdicts = await read_verdicts(connection, deal_key, found.inputs)
+        return found.body | {"verdicts": verdicts}
+
+    @app.get("/deals/{deal_key}/inputs")
+    async def inputs(deal_key: str) -> dict[str, Any]:
+        """Everything the deal's assessment was computed from, team by team; the draws follow from the seed."""
+        async with database.transaction() as connection:
+            found = await read_assessment(connection, deal_key)
+            if found is None:
+                raise _unknown(deal_key)
+            teams = await read_inputs(connection, found.inputs)
+        return {
+            "deal": deal_key,
+            "seed": found.body.get("seed"),
+            "teams": {
+                team: msgspec.to_builtins(told, order="deterministic")
+                for team, (digest, told) in teams.items()
+                if digest == found.inputs[team]
+            },
+            "being_evaluated": sorted(
+                team for team, digest in found.inputs.items() if teams.get(team, ("",))[0] != digest
+            ),
+        }
 
     @app.get("/teams/{team_key}")
     async def team(team_key: str) -> dict[str, Any]:
         """Load against capacity of a team, date by date; ``team_key`` is ``<site>:<board id>``."""
-        return await _one(database, "SELECT body FROM outlooks WHERE team = %s", team_key)
+        async with database.transaction() as connection:
+            body = await read_outlook(connection, team_key)
+        if body is None:
+            raise _unknown(team_key)
+        return body
 
 
-async def _one(
-    database: Database,
-    statement: Literal[
-        "SELECT body FROM assessments WHERE deal_key = %s AND body IS NOT NULL",
-        "SELECT body FROM outlooks WHERE team = %s",
-    ],
-    key: str,
-) -> dict[str, Any]:
-    async with database.transaction() as connection:
-        row = await (await connection.execute(statement, (key,))).fetchone()
-    if row is None:
-        raise HTTPException(404, f"nothing is known of {key}: check the key, or it promises nothing in force")
-    body: dict[str, Any] = row[0]
-    return body
+def _unknown(key: str) -> HTTPException:
+    return HTTPException(404, f"nothing is known of {key}: check the key, or it promises nothing in force")

@@ -44,9 +44,13 @@ class CapacityBasis:
     """The last twelve sprints."""
     cold: bool = False
     """Too few sprints of its own: other teams' sprints stand in, and nothing louder than info may follow."""
-    halving: float = HALVING_SPRINTS
     earlier: tuple[float, ...] = ()
     """Up to twelve sprints before ``points``: little weight, but they show what the team has been through."""
+
+    @property
+    def halving(self) -> float:
+        """After how many sprints the past counts half; sprints that stand in for missing ones count alike."""
+        return inf if self.cold else HALVING_SPRINTS
 
     @property
     def history(self) -> tuple[float, ...]:
@@ -88,7 +92,7 @@ def capacity_basis(own: Sequence[float], pooled: Sequence[float]) -> CapacityBas
     if len(own) >= SPRINTS_NEEDED:
         earlier = own[-2 * SPRINTS_REMEMBERED : -SPRINTS_REMEMBERED]
         return CapacityBasis(tuple(own[-SPRINTS_REMEMBERED:]), earlier=tuple(earlier))
-    return CapacityBasis((*own, *pooled), cold=True, halving=inf)
+    return CapacityBasis((*own, *pooled), cold=True)
 
 
 def pooled_points(histories: Iterable[Sequence[float]]) -> tuple[float, ...]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import ROUND_UP, Decimal
 from math import ceil, fsum
@@ -33,6 +33,29 @@ class OwedLeaf:
     issue: str
     points: float
     deals: frozenset[str]
+    issue_key: str = ""
+    """As people know it; empty where only the order of dates matters."""
+    rank: str | None = None
+    """Jira's rank, compared as text; None comes last."""
+    started: bool = False
+    """In a sprint that runs: worked before the backlog, whatever its rank."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Demand:
+    """What a team owes, laid out over due dates and trials."""
+
+    leaves: tuple[OwedLeaf, ...]
+    """Each once, ordered by issue."""
+    promised: Mapping[str, date]
+    joins: Mapping[str, Flags]
+    dates: tuple[date, ...]
+    rows: Mapping[str, int]
+    """By deal: the row of its date."""
+    loads: Floats
+    """Dates x trials: points due by the date."""
+    last: Mapping[str, Row]
+    """By deal: the row at which the last of its work is due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +94,9 @@ class TeamOutlook:
 
     @property
     def overflow_deals(self) -> tuple[str, ...]:
-        """Deals promised at the first breaking date."""
-        return self.breaking.deals if self.breaking else ()
+        """Deals promised at a date, from today on, that breaks in any order."""
+        breaking = (due for due in self.due if due.date >= self.today and due.probability < WARNING)
+        return tuple(sorted(deal for due in breaking for deal in due.deals))
 
     def first_below(self, probability: float) -> DueDate | None:
         """The first date from today on whose probability is below ``probability``."""
@@ -103,6 +127,7 @@ class DealOutlook:
     """Least likely first; empty when no work is left."""
     trials: int = 0
     """How many trials it joins."""
+    p95: date | None = None
 
 
 def deal_joins(deal: str, probability: float, n_trials: int, *, won: bool = False) -> Flags:
@@ -110,6 +135,23 @@ def deal_joins(deal: str, probability: float, n_trials: int, *, won: bool = Fals
     if won:
         return np.ones(n_trials, dtype=np.bool_)
     return generator("deal-joins", deal).random(n_trials) < probability
+
+
+def lay_out(
+    owed: Iterable[OwedLeaf], promised: Mapping[str, date], joins: Mapping[str, Flags], trials: int
+) -> Demand:
+    """Sum the work due by each date, per trial.
+
+    A leaf is due, once, at the earliest promised date of the deals that need it and join the trial. Work due on
+    the same date is one batch: no deal is favoured. Every deal in ``owed`` must have its date and its joins.
+    """
+    leaves = _each_once(owed)
+    deals = sorted({deal for leaf in leaves for deal in leaf.deals})
+    dates = sorted({promised[deal] for deal in deals})
+    rows = {deal: dates.index(promised[deal]) for deal in deals}
+    loads, last = _lay_out(_bundles(leaves), rows, joins, (len(dates), trials))
+    np.cumsum(loads, axis=0, out=loads)
+    return Demand(tuple(leaves), promised, joins, tuple(dates), rows, loads, last)
 
 
 def evaluate_team(
@@ -121,24 +163,25 @@ def evaluate_team(
 ) -> TeamOutlook:
     """Put everything the team owes in order of its due date, in every trial, against the drawn capacity.
 
-    A leaf is due, once, at the earliest promised date of the deals that need it and join the trial. Work due on
-    the same date is one batch: no deal is favoured. Earliest due date first meets all dates if any order does
-    (Jackson 1955). Every deal in ``owed`` must have its date and its joins.
+    Earliest due date first meets all dates if any order does (Jackson 1955).
     """
-    bundles = _bundles(owed)
-    deals = sorted({deal for bundle, _ in bundles for deal in bundle})
-    dates = sorted({promised[deal] for deal in deals})
-    rows = {deal: dates.index(promised[deal]) for deal in deals}
-    loads, last = _lay_out(bundles, rows, joins, (len(dates), len(capacity.draws)))
-    np.cumsum(loads, axis=0, out=loads)
-    done = finish_days(capacity, loads)
-    return TeamOutlook(
-        team,
-        capacity.grid.today,
-        _due_dates(dates, promised, deals, loads, cumulative_capacity(capacity, dates)),
-        {deal: np.where(joins[deal], _rows_of(done, last[deal]), np.nan) for deal in deals},
-        capacity.cold,
-    )
+    demand = lay_out(owed, promised, joins, len(capacity.draws))
+    return outlook_of(team, demand, capacity, cumulative_capacity(capacity, demand.dates))
+
+
+def outlook_of(team: str, demand: Demand, capacity: TeamCapacity, able: Floats) -> TeamOutlook:
+    """The outlook of demand against capacity; ``able``: points deliverable by each due date, dates x trials."""
+    done = finish_days(capacity, demand.loads)
+    finish = {
+        deal: np.where(demand.joins[deal], rows_of(done, demand.last[deal]), np.nan) for deal in demand.rows
+    }
+    return TeamOutlook(team, capacity.grid.today, _due_dates(demand, able), finish, capacity.cold)
+
+
+def kept_in_time(demand: Demand, able: Floats, deal: str) -> Flags:
+    """The trials in which the team's part of the deal is done by its promised date."""
+    in_time: Flags = able[demand.rows[deal]] >= rows_of(demand.loads, demand.last[deal]) - _ROUNDING
+    return in_time
 
 
 def evaluate_deal(deal: str, finish: Mapping[str, Floats], joins: Flags, promised: date) -> DealOutlook:
@@ -159,20 +202,26 @@ def evaluate_deal(deal: str, finish: Mapping[str, Floats], joins: Flags, promise
         _quantile(together, 0.85),
         tuple(sorted(parts, key=lambda part: (part.p_on_time, part.team))),
         joined,
+        _quantile(together, 0.95),
     )
 
 
-def _bundles(owed: Iterable[OwedLeaf]) -> list[tuple[tuple[str, ...], float]]:
-    """Points by the set of deals that need them, in a fixed order; a leaf named twice counts once."""
-    points: dict[tuple[str, ...], list[float]] = defaultdict(list)
-    deals: dict[str, set[str]] = defaultdict(set)
-    size: dict[str, float] = {}
+def _each_once(owed: Iterable[OwedLeaf]) -> list[OwedLeaf]:
+    """A leaf named twice counts once, at its larger size, for all its deals."""
+    merged: dict[str, OwedLeaf] = {}
     for leaf in owed:
-        deals[leaf.issue] |= leaf.deals
-        size[leaf.issue] = max(size.get(leaf.issue, 0.0), leaf.points)
-    for issue, needed_by in deals.items():
-        points[tuple(sorted(needed_by))].append(size[issue])
-    return [(bundle, fsum(sizes)) for bundle, sizes in sorted(points.items()) if bundle]
+        known = merged.get(leaf.issue, leaf)
+        points, deals = max(known.points, leaf.points), known.deals | leaf.deals
+        merged[leaf.issue] = replace(leaf, points=points, deals=deals)
+    return [merged[issue] for issue in sorted(merged) if merged[issue].deals]
+
+
+def _bundles(leaves: Iterable[OwedLeaf]) -> list[tuple[tuple[str, ...], float]]:
+    """Points by the set of deals that need them, in a fixed order."""
+    points: dict[tuple[str, ...], list[float]] = defaultdict(list)
+    for leaf in leaves:
+        points[tuple(sorted(leaf.deals))].append(leaf.points)
+    return [(bundle, fsum(sizes)) for bundle, sizes in sorted(points.items())]
 
 
 def _lay_out(
@@ -190,7 +239,7 @@ def _lay_out(
             due = rows[bundle[0]]
             loads[due] += points * joins[bundle[0]]
         else:
-            due = _earliest(bundle, rows, joins, shape)
+            due = earliest_row(bundle, rows, joins, shape)
             joined = np.flatnonzero(due < shape[0])
             loads[due[joined], joined] += points
         for deal in bundle:
@@ -198,7 +247,7 @@ def _lay_out(
     return loads, last
 
 
-def _earliest(
+def earliest_row(
     bundle: Iterable[str], rows: Mapping[str, int], joins: Mapping[str, Flags], shape: tuple[int, int]
 ) -> NDArray[np.int64]:
     """Per trial the row of the earliest date among the deals that join; one past the last when none does."""
@@ -208,32 +257,30 @@ def _earliest(
     return due
 
 
-def _rows_of(done: Floats, row: Row) -> Floats:
-    """Each trial's day from its own row; where the deal does not join any row will do."""
+def rows_of(done: Floats, row: Row) -> Floats:
+    """Each trial's figure from its own row; where the deal does not join any row will do."""
     if isinstance(row, int):
         return np.asarray(done[row], dtype=np.float64)
     days: Floats = done[np.minimum(row, len(done) - 1), np.arange(done.shape[1])]
     return days
 
 
-def _due_dates(
-    dates: Sequence[date], promised: Mapping[str, date], deals: Sequence[str], loads: Floats, capacity: Floats
-) -> tuple[DueDate, ...]:
-    enough = (capacity >= loads - _ROUNDING).mean(axis=1)
-    load, able = loads.mean(axis=1), capacity.mean(axis=1)
-    at: dict[date, list[str]] = defaultdict(list)
-    for deal in deals:
-        at[promised[deal]].append(deal)
+def _due_dates(demand: Demand, able: Floats) -> tuple[DueDate, ...]:
+    enough = (able >= demand.loads - _ROUNDING).mean(axis=1)
+    load, capacity = demand.loads.mean(axis=1), able.mean(axis=1)
+    at: dict[int, list[str]] = defaultdict(list)
+    for deal, row in demand.rows.items():
+        at[row].append(deal)
     return tuple(
         DueDate(
             day,
             float(enough[i]),
             float(load[i]),
-            float(able[i]),
-            _missing(loads[i], capacity[i]),
-            tuple(at[day]),
+            float(capacity[i]),
+            _missing(demand.loads[i], able[i]),
+            tuple(at[i]),
         )
-        for i, day in enumerate(dates)
+        for i, day in enumerate(demand.dates)
     )
 
 

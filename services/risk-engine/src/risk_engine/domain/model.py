@@ -104,6 +104,8 @@ class Issue:
     sprint_keys: tuple[str, ...] = ()
     """Keys (``<site>:<id>``) of every sprint it is or was in."""
     is_subtask: bool = False
+    blocked_by: tuple[str, ...] = ()
+    """Keys of the issues that block it, by links of the type "Blocks"."""
     summary: str = ""
     assignee: str | None = None
 

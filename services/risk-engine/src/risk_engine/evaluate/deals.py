@@ -20,6 +20,7 @@ from risk_engine.domain.work import (
     team_of,
 )
 from risk_engine.store.commitments import (
+    Blocker,
     CommitmentRow,
     NeededIssue,
     drop_commitments,
@@ -57,9 +58,9 @@ async def evaluate_deals(
     found = await _find(connection, await read_deals(connection, keys), now, zone)
     gone = sorted(before.keys() - {item.deal.key for item in found})
     if gone:
-        await drop_commitments(connection, gone)
+        await drop_commitments(connection, gone, now)
     entered = {item.deal.key: _entered(item.deal, before.get(item.deal.key), now) for item in found}
-    after = await _write(connection, found, entered)
+    after = await _write(connection, found, entered, now)
     teams = {team for row in (*before.values(), *after) for team in row.teams}
     await add_marks(connection, "team", teams)
     await add_marks(connection, "forecast", (*gone, *(row.deal for row in after)))
@@ -91,7 +92,7 @@ def _entered(deal: Deal, before: CommitmentRow | None, now: datetime) -> datetim
 
 
 async def _write(
-    connection: Connection, found: Sequence[_Found], entered: Mapping[str, datetime]
+    connection: Connection, found: Sequence[_Found], entered: Mapping[str, datetime], now: datetime
 ) -> list[CommitmentRow]:
     if not found:
         return []
@@ -100,13 +101,42 @@ async def _write(
     tree = await read_work_tree(connection, roots)
     leaves = {item.deal.key: leaves_below(_roots(item), tree) for item in found}
     typical = await _typical(connection, roster, leaves.values())
+    around = await read_work_tree(connection, {key for group in leaves.values() for key in _blocking(group)})
     rows = []
     for item in found:
         needs = _needs(item, leaves[item.deal.key], tree, roster, typical)
-        row = _row(item, leaves[item.deal.key], needs, entered[item.deal.key])
-        await replace_commitment(connection, row, needs, item.mentions)
+        blockers = _blockers(leaves[item.deal.key], around, needs, roster)
+        row = _row(item, leaves[item.deal.key], needs, entered[item.deal.key], blockers)
+        watched = _watched(leaves[item.deal.key], needs)
+        await replace_commitment(connection, row, [*needs, *watched], item.mentions, now)
         rows.append(row)
     return rows
+
+
+def _blocking(leaves: Iterable[Leaf]) -> set[str]:
+    return {key for leaf in leaves for key in leaf.issue.blocked_by}
+
+
+def _blockers(
+    leaves: Sequence[Leaf], around: WorkTree, needs: Sequence[NeededIssue], roster: Roster
+) -> tuple[Blocker, ...]:
+    """Open issues of other teams that block the deal's work; within a team its order tells."""
+    owner = {need.issue: need.team for need in needs}
+    found = []
+    for leaf in leaves:
+        for key in sorted(leaf.issue.blocked_by):
+            by = around.issues.get(key)
+            team = team_of(by, roster, around) if by else None
+            if by is not None and not by.done and (team is None or team != owner[leaf.issue.key]):
+                found.append(Blocker(leaf.issue.issue_key, by.issue_key, team))
+    return tuple(found)
+
+
+def _watched(leaves: Sequence[Leaf], needs: Sequence[NeededIssue]) -> list[NeededIssue]:
+    """What blocks a leaf is watched, so that the deal hears when it is done."""
+    return [
+        NeededIssue(key, above=True) for key in sorted(_blocking(leaves) - {need.issue for need in needs})
+    ]
 
 
 def _roots(item: _Found) -> list[str]:
@@ -153,7 +183,11 @@ def _under(roots: Iterable[str], tree: WorkTree) -> set[str]:
 
 
 def _row(
-    item: _Found, leaves: Sequence[Leaf], needs: Sequence[NeededIssue], entered: datetime
+    item: _Found,
+    leaves: Sequence[Leaf],
+    needs: Sequence[NeededIssue],
+    entered: datetime,
+    blockers: tuple[Blocker, ...],
 ) -> CommitmentRow:
     teams = sorted({need.team for need in needs if need.team is not None})
     on_boards = sum(need.team is not None for need in needs)
@@ -166,4 +200,5 @@ def _row(
         links=item.links,
         entered_at=entered,
         boardless=len(leaves) - on_boards,
+        blockers=blockers,
     )

@@ -21,7 +21,8 @@ from risk_engine.domain.rules.oversold import VERSION as OVERSOLD_VERSION
 from risk_engine.domain.rules.unlinked_commitment import VERSION as UNLINKED_VERSION
 from risk_engine.evaluate.deals import evaluate_deals
 from risk_engine.evaluate.forecasts import DealResult, content_of, evaluate_forecasts
-from risk_engine.evaluate.teams import Terms, evaluate_one_team
+from risk_engine.evaluate.inputs import Terms
+from risk_engine.evaluate.teams import evaluate_one_team
 from risk_engine.ingest import Probe, no_probe
 from risk_engine.metrics import EngineMetrics
 from risk_engine.store.alerts import keep_assessment, withdraw_assessment
@@ -183,7 +184,8 @@ async def _publish_assessment(connection: Connection, result: DealResult, now: d
         version = await withdraw_assessment(connection, result.deal, now)
         row = None if version is None else withdrawn_row(result.deal, version)
     else:
-        version = await keep_assessment(connection, result.assessment, content_of(result.assessment), now)
+        content = content_of(result.assessment)
+        version = await keep_assessment(connection, result.assessment, content, result.inputs, now)
         row = None if version is None else assessment_row(result.assessment, version)
     if row is not None:
         notice_id = f"assessment-{result.deal}-{version}"

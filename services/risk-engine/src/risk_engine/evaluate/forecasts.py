@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
 import msgspec
 
+from risk_engine.domain.book import joins_of
 from risk_engine.domain.calendar import day_of
-from risk_engine.domain.feasibility import DealOutlook, deal_joins, evaluate_deal
+from risk_engine.domain.feasibility import DealOutlook, evaluate_deal
 from risk_engine.domain.finding import Finding
 from risk_engine.domain.links import BELIEVED
 from risk_engine.domain.model import Commitment, Deal, Floats
+from risk_engine.domain.ranking import Verdict
 from risk_engine.domain.rules import late_forecast, unlinked_commitment
-from risk_engine.evaluate.teams import Terms
+from risk_engine.domain.seeds import SEED
+from risk_engine.evaluate.inputs import Terms, promise_of
 from risk_engine.store.alerts import read_firing
 from risk_engine.store.commitments import (
     CommitmentRow,
@@ -23,6 +26,7 @@ from risk_engine.store.commitments import (
     read_commitments,
     read_committed_dates,
     read_covers,
+    read_digests,
     read_finish,
     read_team_names,
 )
@@ -41,6 +45,8 @@ class DealResult:
     unlinked: Finding | None
     waits_for: tuple[str, ...] = ()
     """Teams that were not evaluated yet; they mark the deal again."""
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    """By team, the digest of the inputs that the assessment rests on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,7 @@ class _Known:
     covers: Mapping[str, Cover]
     firing: frozenset[str]
     committed: Mapping[str, date]
+    digests: Mapping[str, str]
 
 
 async def evaluate_forecasts(connection: Connection, keys: Sequence[str], terms: Terms) -> list[DealResult]:
@@ -70,14 +77,16 @@ async def evaluate_forecasts(connection: Connection, keys: Sequence[str], terms:
 
 async def _known(connection: Connection, rows: Mapping[str, CommitmentRow], trials: int) -> _Known:
     teams = sorted({team for row in rows.values() for team in row.teams})
+    blocking = {blocker.team for row in rows.values() for blocker in row.blockers if blocker.team}
     covers = await read_covers(connection, teams)
     prints = [cover.as_finding(team).fingerprint for team, cover in covers.items()]
     return _Known(
         await read_finish(connection, rows, trials),
-        await read_team_names(connection, teams),
+        await read_team_names(connection, blocking.union(teams)),
         covers,
         await read_firing(connection, prints),
         await read_committed_dates(connection, rows),
+        await read_digests(connection, teams),
     )
 
 
@@ -99,11 +108,12 @@ def _result(deal: Deal, row: CommitmentRow, known: _Known, terms: Terms) -> Deal
     outlook = evaluate_deal(
         deal.key,
         {team: finish[team] for team in row.teams},
-        deal_joins(deal.key, row.probability, terms.trials, won=row.won),
+        joins_of(promise_of(row), terms.trials),
         row.promised_date,
     )
     late = _late(deal, commitment, outlook, row, known, terms)
-    return DealResult(deal.key, _assessment(deal, row, outlook, known, terms), late, unlinked)
+    inputs = {team: known.digests[team] for team in row.teams if team in known.digests}
+    return DealResult(deal.key, _assessment(deal, row, outlook, known, terms), late, unlinked, inputs=inputs)
 
 
 def _late(
@@ -135,6 +145,7 @@ def _assessment(
         committed_date=known.committed.get(deal.key),
         forecast_p50=outlook.p50 if outlook else None,
         forecast_p85=outlook.p85 if outlook else None,
+        forecast_p95=outlook.p95 if outlook else None,
         p_on_time=None if chance is None else round(chance, 4),
         links=tuple(
             DealLink(
@@ -147,17 +158,34 @@ def _assessment(
         ),
         teams=tuple(known.names.get(team, team) for team in row.teams),
         drivers=_drivers(outlook, row, known),
-        seed="troth-1",
+        seed=SEED,
         trials=terms.trials,
     )
 
 
+_WRONG: Mapping[Verdict, str] = {
+    "infeasible": "more is due there by the date than fits, in any order",
+    "misordered": "it would fit there, but other work is ranked before it",
+}
+
+
 def _drivers(outlook: DealOutlook | None, row: CommitmentRow, known: _Known) -> tuple[str, ...]:
     parts = outlook.parts if outlook else ()
-    drivers = [f"{known.names.get(part.team, part.team)}: {part.p_on_time:.2f} alone" for part in parts]
+    drivers = [f"{_name(part.team, known)}: {part.p_on_time:.2f} alone" for part in parts]
+    for team, cover in sorted(known.covers.items()):
+        wrong = _WRONG.get(cover.verdicts.get(row.deal, "feasible")) if team in row.teams else None
+        if wrong is not None:
+            drivers.append(f"{_name(team, known)}: {wrong}")
+    for blocker in row.blockers:
+        whose = f"of {_name(blocker.team, known)}" if blocker.team else "on no board"
+        drivers.append(f"{blocker.issue_key} is blocked by {blocker.by} {whose}: not simulated")
     if row.boardless:
         drivers.append(f"{row.boardless} open issues are on no board and not counted")
     return tuple(drivers)
+
+
+def _name(team: str, known: _Known) -> str:
+    return known.names.get(team, team)
 
 
 def content_of(assessment: Assessment) -> dict[str, Any]:

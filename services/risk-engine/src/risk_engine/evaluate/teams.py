@@ -2,154 +2,99 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta, tzinfo
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from risk_engine.domain.calendar import IsWorkingDay, day_of, last_day_of_sprint
-from risk_engine.domain.capacity import (
-    CapacityBasis,
-    TeamCapacity,
-    capacity_basis,
-    capacity_draws,
-    completed_history,
-    pooled_points,
-    sprint_grid,
-    usual_cadence,
-)
-from risk_engine.domain.feasibility import OwedLeaf, TeamOutlook, deal_joins, evaluate_team
+from risk_engine.domain.book import TeamInputs, TeamReading, open_book, read_book
+from risk_engine.domain.feasibility import DueDate
 from risk_engine.domain.finding import Finding
-from risk_engine.domain.model import Flags, Floats, Sprint, Team
+from risk_engine.domain.model import Floats
+from risk_engine.domain.ranking import Swap, Verdict
 from risk_engine.domain.rules import oversold
-from risk_engine.store.commitments import (
-    CommitmentRow,
-    Cover,
-    read_commitments,
-    read_owed,
-    replace_outlook,
-)
+from risk_engine.evaluate.inputs import Terms, gather_inputs, gather_owed
+from risk_engine.store.commitments import Cover, replace_outlook
 from risk_engine.store.database import Connection
-from risk_engine.store.marks import add_marks, take_join_lock
-from risk_engine.store.views import read_deals, read_roster, read_team_sprints
-
-HORIZON = timedelta(days=3_653)
-"""Capacity is drawn this far ahead. Dates such as 4000-12-31 mean "never", and would cost gigabytes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What every evaluation is told: the moment, the calendar, the number of trials."""
-
-    now: datetime
-    zone: tzinfo
-    is_working_day: IsWorkingDay
-    trials: int
-
-    @property
-    def today(self) -> date:
-        """The day of ``now`` in the configured zone."""
-        return day_of(self.now, self.zone)
+from risk_engine.store.marks import add_marks
+from risk_engine.store.views import read_roster
 
 
 async def evaluate_one_team(connection: Connection, key: str, terms: Terms) -> Finding | None:
     """Stores the team's outlook, marks its deals, and says whether the team is oversold."""
     roster = await read_roster(connection)
     team = roster.teams.get(key)
-    owed = await read_owed(connection, key) if team else []
-    commitments = await read_commitments(connection, {deal for leaf in owed for deal in leaf.deals})
-    deals = await read_deals(connection, commitments)
-    owed = _standing(owed, deals)
-    commitments = {deal: row for deal, row in commitments.items() if deal in deals}
+    owed, commitments, deals = await gather_owed(connection, key, roster)
     if team is None or not owed:
-        await _store(connection, key, terms, {}, None, {})
+        await _store(connection, key, terms, None, {}, Cover.of(None, cold=False), {})
         return None
-    sprints = await read_team_sprints(connection, key)
-    basis = await _basis(connection, sprints, roster.teams)
-    capacity = _capacity(key, sprints, basis, terms, max(row.promised_date for row in commitments.values()))
-    outlook = evaluate_team(
-        key,
-        owed,
-        {deal: row.promised_date for deal, row in commitments.items()},
-        {deal: _joins(row, terms) for deal, row in commitments.items()},
-        capacity,
-    )
-    finding = oversold(outlook, team.name, deals)
-    await _store(connection, key, terms, _body(team, basis, outlook), finding, outlook.finish)
+    inputs = await gather_inputs(connection, team, owed, commitments, roster.teams, terms)
+    reading = read_book(open_book(inputs))
+    finding = oversold(reading.outlook, team.name, deals)
+    cover = Cover.of(finding, cold=inputs.cold, verdicts=_verdicts(reading))
+    await _store(connection, key, terms, inputs, _body(inputs, reading), cover, reading.outlook.finish)
     return finding
-
-
-def _standing(owed: Sequence[OwedLeaf], deals: Collection[str]) -> list[OwedLeaf]:
-    """Without the deals that were deleted since they were evaluated; their own marks wait already."""
-    kept = (OwedLeaf(leaf.issue, leaf.points, leaf.deals & frozenset(deals)) for leaf in owed)
-    return [leaf for leaf in kept if leaf.deals]
 
 
 async def _store(
     connection: Connection,
     key: str,
     terms: Terms,
+    inputs: TeamInputs | None,
     body: dict[str, Any],
-    finding: Finding | None,
+    cover: Cover,
     finish: Mapping[str, Floats],
 ) -> None:
-    cover = Cover.of(finding, cold=bool(body.get("cold")))
-    touched = await replace_outlook(connection, key, terms.now, body, cover=cover, finish=finish)
+    touched = await replace_outlook(connection, key, terms.now, body, inputs, cover=cover, finish=finish)
     await add_marks(connection, "forecast", touched)
 
 
-def _joins(row: CommitmentRow, terms: Terms) -> Flags:
-    return deal_joins(row.deal, row.probability, terms.trials, won=row.won)
-
-
-async def _basis(
-    connection: Connection, sprints: Sequence[Sprint], teams: Mapping[str, Team]
-) -> CapacityBasis:
-    own = completed_history(sprints)
-    basis = capacity_basis(own, ())
-    if not basis.cold:
-        return basis
-    await take_join_lock(
-        connection
-    )  # a sprint that arrives now must find this team's outlook, or be seen by it
-    others = [completed_history(await read_team_sprints(connection, key)) for key in sorted(teams)]
-    return capacity_basis(own, pooled_points(others))
-
-
-def _capacity(
-    key: str, sprints: Sequence[Sprint], basis: CapacityBasis, terms: Terms, until: date
-) -> TeamCapacity:
-    ends = [
-        last_day_of_sprint(sprint.end, terms.zone)
-        for sprint in sprints
-        if sprint.state == "active" and sprint.end is not None
-    ]
-    grid = sprint_grid(
-        terms.today,
-        max(ends, default=None),
-        usual_cadence(sprints),
-        terms.is_working_day,
-        min(until, terms.today + HORIZON),
-    )
-    draws = capacity_draws(key, basis.history, terms.trials, grid.sprints, basis.halving)
-    return TeamCapacity(draws, grid, basis.cold)
-
-
-def _body(team: Team, basis: CapacityBasis, outlook: TeamOutlook) -> dict[str, Any]:
-    """What the API shows of the outlook."""
+def _verdicts(reading: TeamReading) -> dict[str, Verdict]:
+    """By deal, what is wrong with its date at this team."""
     return {
-        "team": team.name,
-        "cold": outlook.cold,
-        "completed_points": list(basis.history),
-        "dates": [
+        deal: verdict for due, verdict, _ in _dates(reading) if verdict != "feasible" for deal in due.deals
+    }
+
+
+def _dates(reading: TeamReading) -> Iterator[tuple[DueDate, Verdict, float]]:
+    return zip(reading.outlook.due, reading.ranking.verdicts, reading.ranking.chances, strict=True)
+
+
+def _body(inputs: TeamInputs, reading: TeamReading) -> dict[str, Any]:
+    """What the API shows of the outlook; money is added when it is read."""
+    breaking = reading.outlook.breaking
+    return {
+        "team": inputs.name,
+        "cold": inputs.cold,
+        "verdict": reading.ranking.verdict,
+        "first_breaking_date": breaking.date.isoformat() if breaking else None,
+        "missing_points": str(breaking.missing_points) if breaking else None,
+        "overflow_deals": list(reading.outlook.overflow_deals),
+        "swaps": [_swap(swap) for swap in reading.ranking.swaps],
+        "completed_points": [*inputs.earlier, *inputs.points],
+        "dates": [_date(*told) for told in _dates(reading)],
+        "deals": [
             {
-                "date": due.date.isoformat(),
-                "probability": round(due.probability, 4),
-                "load": round(due.load, 1),
-                "capacity": round(due.capacity, 1),
-                "missing_points": str(due.missing_points),
-                "deals": list(due.deals),
+                "deal": part.deal,
+                "promised_date": part.promised.isoformat(),
+                "p_on_time": round(part.p_on_time, 4),
+                "p_with_one_more_sprint": round(part.p_with_sprint, 4),
             }
-            for due in outlook.due
+            for part in reading.parts
         ],
+    }
+
+
+def _swap(swap: Swap) -> dict[str, Any]:
+    return {"up": swap.up.issue_key, "down": swap.down.issue_key, "for_deals": sorted(swap.up.deals)}
+
+
+def _date(due: DueDate, verdict: Verdict, ranked: float) -> dict[str, Any]:
+    return {
+        "date": due.date.isoformat(),
+        "verdict": verdict,
+        "probability": round(due.probability, 4),
+        "probability_as_ranked": round(ranked, 4),
+        "load": round(due.load, 1),
+        "capacity": round(due.capacity, 1),
+        "missing_points": str(due.missing_points),
+        "deals": list(due.deals),
     }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -70,9 +71,15 @@ async def read_notices(connection: Connection, phase: str | None) -> list[dict[s
 
 
 async def keep_assessment(
-    connection: Connection, assessment: Assessment, content: dict[str, Any], as_of: datetime
+    connection: Connection,
+    assessment: Assessment,
+    content: dict[str, Any],
+    inputs: Mapping[str, str],
+    as_of: datetime,
 ) -> int | None:
     """Stores the assessment when its content differs from the one kept before; returns its version, in ms.
+
+    ``inputs``, by team the digest of what it rests on, are kept in any case: they may move without moving a number.
 
     The claim on the deal decides what is newest, not the clock: replicas' clocks differ, and two evaluations may
     fall into one millisecond. The version grows nevertheless.
@@ -95,14 +102,36 @@ async def keep_assessment(
         ),
     )
     row = await result.fetchone()
+    await connection.execute(
+        "UPDATE assessments SET inputs = %(inputs)s WHERE deal_key = %(deal)s AND inputs IS DISTINCT FROM %(inputs)s",
+        {"inputs": Jsonb(dict(inputs)), "deal": assessment.deal_key},
+    )
     return None if row is None else int(row[0])
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAssessment:
+    """A deal's present assessment, as told, with the digests of its teams' inputs."""
+
+    body: dict[str, Any]
+    inputs: dict[str, str]
+
+
+async def read_assessment(connection: Connection, deal: str) -> KeptAssessment | None:
+    """The deal's assessment; None when it promises nothing in force."""
+    result = await connection.execute(
+        "SELECT body, inputs FROM assessments WHERE deal_key = %s AND body IS NOT NULL", (deal,)
+    )
+    row = await result.fetchone()
+    return None if row is None else KeptAssessment(row[0], row[1] or {})
 
 
 async def withdraw_assessment(connection: Connection, deal: str, as_of: datetime) -> int | None:
     """Empties the deal's assessment when there is one; returns the version of its absence, in ms."""
     result = await connection.execute(
         """
-        UPDATE assessments SET version = greatest(%s, version + 1), digest = '-', as_of = %s, body = NULL
+        UPDATE assessments SET version = greatest(%s, version + 1), digest = '-', as_of = %s, body = NULL,
+            inputs = NULL
         WHERE deal_key = %s AND body IS NOT NULL RETURNING version
         """,
         (_milliseconds(as_of), as_of, deal),

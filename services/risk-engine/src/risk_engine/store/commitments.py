@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
@@ -12,11 +12,22 @@ import msgspec
 import numpy as np
 from psycopg.types.json import Jsonb
 
-from risk_engine.domain.feasibility import OwedLeaf
+from risk_engine.domain.book import TeamInputs
 from risk_engine.domain.finding import Finding
 from risk_engine.domain.model import Floats, Link, Severity
+from risk_engine.domain.ranking import Verdict
 from risk_engine.domain.rules.oversold import VERSION as OVERSOLD_VERSION
 from risk_engine.store.database import Connection
+from troth_contracts.codec import content_hash
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """A link "blocks" across teams, by the issue keys; ``team`` owes the blocking issue, None: nobody does."""
+
+    issue_key: str
+    by: str
+    team: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +42,8 @@ class CommitmentRow:
     links: tuple[Link, ...]
     entered_at: datetime
     boardless: int = 0
+    blockers: tuple[Blocker, ...] = ()
+    """Open issues of other teams that block its work: shown, not simulated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +55,19 @@ class NeededIssue:
     points: float | None = None
     assumed: bool | None = None
     above: bool = False
-    """The parent of a linked sub-task, known or not: it is planned there, but not needed as a whole."""
+    """Watched, not needed: the parent of a linked sub-task, known or not, or an issue that blocks one."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwedRow:
+    """A leaf a team owes, with what says when the team works on it."""
+
+    issue: str
+    points: float
+    deals: frozenset[str]
+    issue_key: str
+    rank: str | None
+    sprint_keys: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +78,17 @@ class Cover:
     severity: Severity
     holds: bool
     cold: bool
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    """By deal, where its date is not feasible as ranked."""
 
     @classmethod
-    def of(cls, finding: Finding | None, *, cold: bool) -> Cover:
+    def of(
+        cls, finding: Finding | None, *, cold: bool, verdicts: Mapping[str, Verdict] | None = None
+    ) -> Cover:
         """Nothing covered when there is no finding."""
         if finding is None:
-            return cls(frozenset(), "info", holds=False, cold=cold)
-        return cls(finding.covers, finding.severity, finding.holds, cold)
+            return cls(frozenset(), "info", holds=False, cold=cold, verdicts=verdicts or {})
+        return cls(finding.covers, finding.severity, finding.holds, cold, verdicts or {})
 
     def as_finding(self, team: str) -> Finding:
         """The oversold finding, as far as other rules look at it."""
@@ -81,29 +110,37 @@ async def read_commitments(connection: Connection, deals: Collection[str]) -> di
     """Commitments by deal."""
     result = await connection.execute(
         """
-        SELECT deal_key, promised_date, won, probability, teams, links::text, entered_at, boardless
+        SELECT deal_key, promised_date, won, probability, teams, links::text, entered_at, boardless, blockers::text
         FROM commitments WHERE deal_key = ANY(%s)
         """,
         (list(deals),),
     )
-    decode = msgspec.json.Decoder(tuple[Link, ...]).decode
+    links = msgspec.json.Decoder(tuple[Link, ...]).decode
+    blockers = msgspec.json.Decoder(tuple[Blocker, ...]).decode
     return {
-        row[0]: CommitmentRow(row[0], row[1], row[2], row[3], tuple(row[4]), decode(row[5]), row[6], row[7])
+        row[0]: CommitmentRow(
+            row[0], row[1], row[2], row[3], tuple(row[4]), links(row[5]), row[6], row[7], blockers(row[8])
+        )
         for row in await result.fetchall()
     }
 
 
 async def replace_commitment(
-    connection: Connection, row: CommitmentRow, needs: Sequence[NeededIssue], mentions: Collection[str]
+    connection: Connection,
+    row: CommitmentRow,
+    needs: Sequence[NeededIssue],
+    mentions: Collection[str],
+    now: datetime,
 ) -> None:
-    """Writes a commitment with everything it needs."""
+    """Writes a commitment with everything it needs; a promised date that moved goes into its history."""
     await connection.execute(
         """
-        INSERT INTO commitments (deal_key, promised_date, won, probability, teams, links, entered_at, boardless)
-        VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+        INSERT INTO commitments
+            (deal_key, promised_date, won, probability, teams, links, entered_at, boardless, blockers)
+        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
         ON CONFLICT (deal_key) DO UPDATE SET promised_date = excluded.promised_date, won = excluded.won,
             probability = excluded.probability, teams = excluded.teams, links = excluded.links,
-            entered_at = excluded.entered_at, boardless = excluded.boardless
+            entered_at = excluded.entered_at, boardless = excluded.boardless, blockers = excluded.blockers
         """,
         (
             row.deal,
@@ -114,14 +151,38 @@ async def replace_commitment(
             Jsonb(msgspec.to_builtins(row.links)),
             row.entered_at,
             row.boardless,
+            Jsonb(msgspec.to_builtins(row.blockers)),
         ),
     )
+    await _note_promise(connection, row, now)
     await _replace_needs(connection, row.deal, needs)
     await _replace_mentions(connection, row.deal, mentions)
 
 
-async def drop_commitments(connection: Connection, deals: Collection[str]) -> None:
-    """Forgets what these deals promised."""
+async def _note_promise(connection: Connection, row: CommitmentRow, now: datetime) -> None:
+    """The first date counts from when the deal came into force, a later one from when it was seen."""
+    await connection.execute(
+        """
+        INSERT INTO commitment_history (deal_key, at, promised_date)
+        SELECT %(deal)s, CASE WHEN known.id IS NULL THEN %(entered)s ELSE %(now)s END, %(promised)s
+        FROM (SELECT) AS always LEFT JOIN (
+            SELECT id, promised_date FROM commitment_history WHERE deal_key = %(deal)s ORDER BY id DESC LIMIT 1
+        ) AS known ON true
+        WHERE known.promised_date IS DISTINCT FROM %(promised)s
+        """,
+        {"deal": row.deal, "entered": row.entered_at, "now": now, "promised": row.promised_date},
+    )
+
+
+async def drop_commitments(connection: Connection, deals: Collection[str], now: datetime) -> None:
+    """Forgets what these deals promised, but not that they did."""
+    await connection.execute(
+        """
+        INSERT INTO commitment_history (deal_key, at)
+        SELECT deal_key, %s FROM commitments WHERE deal_key = ANY(%s) ORDER BY deal_key
+        """,
+        (now, list(deals)),
+    )
     for table in ("commitments", "mentions", "deal_issues"):
         await connection.execute(f"DELETE FROM {table} WHERE deal_key = ANY(%s)", (list(deals),))  # noqa: S608
 
@@ -143,15 +204,24 @@ async def _replace_mentions(connection: Connection, deal: str, mentions: Collect
     )
 
 
-async def read_owed(connection: Connection, team: str) -> list[OwedLeaf]:
+async def read_owed(connection: Connection, team: str) -> list[OwedRow]:
     """Everything a team owes to deals in force, each leaf once."""
     result = await connection.execute(
         """
-        SELECT issue, max(points), array_agg(deal_key) FROM deal_issues WHERE team = %s GROUP BY issue ORDER BY issue
+        SELECT owed.issue, owed.points, owed.deals, i.body->>'issue_key', i.body->>'rank', i.body->>'site_id',
+            i.body->'sprint_ids'
+        FROM (
+            SELECT issue, max(points) AS points, array_agg(deal_key) AS deals
+            FROM deal_issues WHERE team = %s GROUP BY issue
+        ) AS owed JOIN issues i ON i.key = owed.issue
+        ORDER BY owed.issue
         """,
         (team,),
     )
-    return [OwedLeaf(issue, points, frozenset(deals)) for issue, points, deals in await result.fetchall()]
+    return [
+        OwedRow(issue, points, frozenset(deals), key or "", rank, tuple(f"{site}:{n}" for n in sprints or ()))
+        for issue, points, deals, key, rank, site, sprints in await result.fetchall()
+    ]
 
 
 async def replace_outlook(
@@ -159,6 +229,7 @@ async def replace_outlook(
     team: str,
     as_of: datetime,
     body: Mapping[str, Any],
+    inputs: TeamInputs | None,
     *,
     cover: Cover,
     finish: Mapping[str, Floats],
@@ -175,12 +246,62 @@ async def replace_outlook(
         )
     await connection.execute(
         """
-        INSERT INTO outlooks (team, as_of, body, cover) VALUES (%s, %s, %s, %s)
-        ON CONFLICT (team) DO UPDATE SET as_of = excluded.as_of, body = excluded.body, cover = excluded.cover
+        INSERT INTO outlooks (team, as_of, body, cover, inputs, inputs_digest) VALUES (%s, %s, %s, %s, %s, %s)
+        ON CONFLICT (team) DO UPDATE SET as_of = excluded.as_of, body = excluded.body, cover = excluded.cover,
+            inputs = excluded.inputs, inputs_digest = excluded.inputs_digest
         """,
-        (team, as_of, Jsonb(dict(body)), Jsonb(msgspec.to_builtins(cover, order="deterministic"))),
+        (
+            team,
+            as_of,
+            Jsonb(dict(body)),
+            Jsonb(msgspec.to_builtins(cover, order="deterministic")),
+            None if inputs is None else Jsonb(msgspec.to_builtins(inputs, order="deterministic")),
+            "" if inputs is None else digest_of(inputs),
+        ),
     )
     return sorted(touched)
+
+
+def digest_of(inputs: TeamInputs) -> str:
+    """Names these very inputs."""
+    return content_hash(msgspec.json.encode(inputs, order="deterministic"))
+
+
+async def read_digests(connection: Connection, teams: Collection[str]) -> dict[str, str]:
+    """By team, which inputs its outlook was computed from; teams that owe nothing are left out."""
+    result = await connection.execute(
+        "SELECT team, inputs_digest FROM outlooks WHERE team = ANY(%s) AND inputs IS NOT NULL", (list(teams),)
+    )
+    return dict(await result.fetchall())
+
+
+async def read_inputs(connection: Connection, teams: Collection[str]) -> dict[str, tuple[str, TeamInputs]]:
+    """By team, digest and inputs of its outlook; teams that owe nothing are left out."""
+    result = await connection.execute(
+        "SELECT team, inputs_digest, inputs::text FROM outlooks WHERE team = ANY(%s) AND inputs IS NOT NULL",
+        (list(teams),),
+    )
+    decode = msgspec.json.Decoder(TeamInputs).decode
+    return {team: (digest, decode(inputs)) for team, digest, inputs in await result.fetchall()}
+
+
+async def read_outlook(connection: Connection, team: str) -> dict[str, Any] | None:
+    """The team's outlook as the API shows it; None for a team nobody knows."""
+    result = await connection.execute("SELECT body FROM outlooks WHERE team = %s", (team,))
+    row = await result.fetchone()
+    return None if row is None else dict(row[0])
+
+
+async def read_verdicts(connection: Connection, deal: str, teams: Collection[str]) -> dict[str, str]:
+    """By team name, what the team's outlook says of the deal's date."""
+    result = await connection.execute(
+        """
+        SELECT body->>'team', coalesce(cover->'verdicts'->>%s, 'feasible') FROM outlooks
+        WHERE team = ANY(%s) AND inputs IS NOT NULL ORDER BY 1
+        """,
+        (deal, list(teams)),
+    )
+    return dict(await result.fetchall())
 
 
 async def read_finish(

@@ -15,6 +15,8 @@ from risk_engine.store.database import Connection
 from troth_contracts import crm, jira
 
 C = TypeVar("C")
+_BLOCKS = "Blocks"
+"""The link type every Jira comes with; told inward it reads "is blocked by"."""
 
 
 async def read_deals(connection: Connection, keys: Collection[str]) -> dict[str, model.Deal]:
@@ -162,6 +164,11 @@ def to_issue(wire: jira.Issue, done: Mapping[str, frozenset[str]]) -> model.Issu
         parent=f"{wire.site_id}:{wire.parent_id}" if wire.parent_id else None,
         sprint_keys=tuple(f"{wire.site_id}:{sprint}" for sprint in wire.sprint_ids),
         is_subtask=wire.is_subtask,
+        blocked_by=tuple(
+            f"{wire.site_id}:{link.issue_id}"
+            for link in wire.links
+            if link.type == _BLOCKS and link.direction == "inward"
+        ),
         summary=wire.summary,
         assignee=wire.assignee_name or wire.assignee_id,
     )

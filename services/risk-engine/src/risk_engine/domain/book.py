@@ -1,0 +1,167 @@
+"""A team's book: everything its outlook follows from, as values that can be stored, and drawn again from there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from risk_engine.domain.calendar import IsWorkingDay
+from risk_engine.domain.capacity import (
+    SPRINTS_AHEAD,
+    CapacityBasis,
+    TeamCapacity,
+    capacity_draws,
+    cumulative_capacity,
+    sprint_grid,
+)
+from risk_engine.domain.feasibility import (
+    Demand,
+    OwedLeaf,
+    TeamOutlook,
+    deal_joins,
+    kept_in_time,
+    lay_out,
+    outlook_of,
+)
+from risk_engine.domain.model import Flags, Floats
+from risk_engine.domain.ranking import Ranking, judge_ranking
+
+_YEAR = timedelta(days=364)
+_SLACK = timedelta(days=366)
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """A deal that waits for the team."""
+
+    deal: str
+    promised: date
+    probability: float = 1.0
+    won: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TeamInputs:
+    """What a team's outlook is computed from. The draws follow from the keys of team and deals (`seeds`)."""
+
+    team: str
+    name: str
+    today: date
+    sprint_end: date | None
+    """Last day of the running sprint."""
+    cadence_days: int
+    until: date
+    """Capacity is drawn at least until then."""
+    points: tuple[float, ...]
+    """Completed points of the last sprints, oldest first."""
+    earlier: tuple[float, ...]
+    cold: bool
+    trials: int
+    free_weekdays: tuple[date, ...] = ()
+    """Mondays to Fridays nobody works."""
+    worked_weekends: tuple[date, ...] = ()
+    owed: tuple[OwedLeaf, ...] = ()
+    promises: tuple[Promise, ...] = ()
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class TeamBook:
+    """The drawn form of the inputs."""
+
+    inputs: TeamInputs
+    capacity: TeamCapacity
+    promised: Mapping[str, date]
+    joins: Mapping[str, Flags]
+
+
+@dataclass(frozen=True, slots=True)
+class DealPart:
+    """The team's part of a deal: its chance to be in time now, and with one more usual sprint of the team."""
+
+    deal: str
+    promised: date
+    p_on_time: float
+    p_with_sprint: float
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class TeamReading:
+    """What the book says: dates, verdicts, and what another sprint would change."""
+
+    outlook: TeamOutlook
+    ranking: Ranking
+    parts: tuple[DealPart, ...]
+
+
+def unusual_days(
+    today: date, until: date, cadence_days: int, is_working_day: IsWorkingDay
+) -> tuple[tuple[date, ...], tuple[date, ...]]:
+    """Free weekdays and worked weekends of the time that capacity looks at."""
+    end = max(until, today + timedelta(days=SPRINTS_AHEAD * cadence_days)) + _SLACK
+    start = today - _YEAR
+    days = [start + timedelta(days=offset) for offset in range((end - start).days + 1)]
+    unusual = [day for day in days if is_working_day(day) is not (day.weekday() < 5)]
+    return (
+        tuple(day for day in unusual if day.weekday() < 5),
+        tuple(day for day in unusual if day.weekday() >= 5),
+    )
+
+
+def open_book(inputs: TeamInputs) -> TeamBook:
+    """Draws capacity and joins: the same inputs give the same book, anywhere and at any time."""
+    return TeamBook(
+        inputs,
+        _capacity(inputs),
+        {promise.deal: promise.promised for promise in inputs.promises},
+        {promise.deal: joins_of(promise, inputs.trials) for promise in inputs.promises},
+    )
+
+
+def joins_of(promise: Promise, trials: int) -> Flags:
+    """The trials in which the promise counts."""
+    return deal_joins(promise.deal, promise.probability, trials, won=promise.won)
+
+
+def read_book(book: TeamBook) -> TeamReading:
+    """The team's outlook, the verdict on its ranking, and the deals' chances."""
+    demand = lay_out(book.inputs.owed, book.promised, book.joins, book.inputs.trials)
+    able = cumulative_capacity(book.capacity, demand.dates)
+    return TeamReading(
+        outlook_of(book.inputs.team, demand, book.capacity, able),
+        judge_ranking(demand, able, book.inputs.today),
+        _parts(demand, able, book.capacity),
+    )
+
+
+def _parts(demand: Demand, able: Floats, capacity: TeamCapacity) -> tuple[DealPart, ...]:
+    """One more sprint is a usual one of the trial, there before the first date."""
+    more = able + capacity.draws.mean(axis=1)
+    return tuple(
+        DealPart(
+            deal,
+            demand.promised[deal],
+            _share(kept_in_time(demand, able, deal), joined),
+            _share(kept_in_time(demand, more, deal), joined),
+        )
+        for deal, joined in ((deal, demand.joins[deal]) for deal in demand.rows)
+        if joined.any()
+    )
+
+
+def _share(kept: Flags, joined: Flags) -> float:
+    return float(kept[joined].mean())
+
+
+def _capacity(inputs: TeamInputs) -> TeamCapacity:
+    free, worked = frozenset(inputs.free_weekdays), frozenset(inputs.worked_weekends)
+    grid = sprint_grid(
+        inputs.today,
+        inputs.sprint_end,
+        inputs.cadence_days,
+        lambda day: (day.weekday() < 5 and day not in free) or day in worked,
+        inputs.until,
+    )
+    basis = CapacityBasis(inputs.points, inputs.cold, inputs.earlier)
+    draws = capacity_draws(inputs.team, basis.history, inputs.trials, grid.sprints, basis.halving)
+    return TeamCapacity(draws, grid, inputs.cold)
