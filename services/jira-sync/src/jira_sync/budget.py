@@ -24,6 +24,7 @@ from jira_sync.limits import (
     reach_of,
     refill_seconds,
     share_left,
+    user_left,
 )
 from jira_sync.metrics import BudgetMetrics
 from jira_sync.points import PointsLedger
@@ -95,6 +96,27 @@ class Gates:
             self._strikes.pop(name, None)
 
 
+class UserBucket:
+    """Data Center's bucket of the account, as its answers tell: who empties it closes the site for one refill."""
+
+    def __init__(self) -> None:
+        self._left: int | None = None
+        self._refill = 0.0
+
+    def told(self, headers: Mapping[str, str], under_way: int) -> None:
+        """What an answer says; ``under_way`` others may have been taken off since, or will be."""
+        left = user_left(headers)
+        if left is not None:
+            self._left, self._refill = left - under_way, refill_seconds(headers)
+
+    def take(self) -> float:
+        """One request is sent: seconds until the next one may be."""
+        if self._left is None:
+            return 0.0
+        self._left -= 1
+        return self._refill if self._left <= 0 else 0.0
+
+
 class PriorityBudget(RequestBudget):
     """The budget of one site. ``ledger`` is there for OAuth apps, who pay points by the hour."""
 
@@ -113,7 +135,8 @@ class PriorityBudget(RequestBudget):
         self._metrics = metrics
         self._ledger = ledger
         self._gates = Gates(clock)
-        self._free = pace.in_flight
+        self._bucket = UserBucket()
+        self._places = self._free = pace.in_flight
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._count = 0
 
@@ -138,8 +161,9 @@ class PriorityBudget(RequestBudget):
         asked = asked_wait(headers, self._time.now()).seconds
         self._note_limits(headers)
         name = endpoint_of(request) if reach_of(headers) == "endpoint" else SITE
-        wait = asked or max(self._gates.strike(name), refill_seconds(headers))
-        self._close(name, max(wait, SHORTEST_WAIT))
+        wait = max(asked or max(self._gates.strike(name), refill_seconds(headers)), SHORTEST_WAIT)
+        self._close(name, wait)
+        self._note_wait(wait)
         return ServerWait(wait)
 
     def answered(self, request: str, headers: Mapping[str, str]) -> None:
@@ -148,6 +172,7 @@ class PriorityBudget(RequestBudget):
         self._note_limits(headers)
 
     def _note_limits(self, headers: Mapping[str, str]) -> None:
+        self._bucket.told(headers, self._places - self._free - 1)
         share, quota = share_left(headers), quota_of(headers)
         if share is not None and self._metrics is not None:
             self._metrics.left.labels("server").set(share)
@@ -193,15 +218,18 @@ class PriorityBudget(RequestBudget):
                 if not is_open:
                     self._pass_on()
             if is_open:
+                self._gates.close(SITE, self._bucket.take())
                 return
 
     async def _until_open(self, endpoint: str) -> None:
         while (wait := self._wait(endpoint)) > 0:
             began = self._time.monotonic()
             await self._time.sleep(wait)
-            if self._metrics is not None:
-                waited = max(0.0, self._time.monotonic() - began)
-                self._metrics.throttled.labels(_priority.get().name.lower()).inc(waited)
+            self._note_wait(max(0.0, self._time.monotonic() - began))
+
+    def _note_wait(self, seconds: float) -> None:
+        if self._metrics is not None:
+            self._metrics.throttled.labels(_priority.get().name.lower()).inc(seconds)
 
     def _wait(self, endpoint: str) -> float:
         if self._ledger is None:

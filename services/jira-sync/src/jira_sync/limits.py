@@ -50,6 +50,12 @@ def refill_seconds(headers: Mapping[str, str]) -> float:
     return interval / fill if interval and fill else 0.0
 
 
+def user_left(headers: Mapping[str, str]) -> int | None:
+    """Data Center: the requests left in the account's bucket; None where the answer tells of none."""
+    left = _number(headers, "x-ratelimit-remaining")
+    return None if left is None or "x-ratelimit-fillrate" not in headers else int(left)
+
+
 def share_left(headers: Mapping[str, str]) -> float | None:
     """The part of the limit that is left, 0 to 1; None where the answer does not say."""
     limit, left = (_number(headers, f"x-ratelimit-{name}") for name in ("limit", "remaining"))

@@ -10,7 +10,7 @@ import httpx
 from jira import JIRA
 
 from jira_sync.budget import PriorityBudget
-from jira_sync.errors import JiraUnavailableError
+from jira_sync.errors import BudgetSpentError, JiraUnavailableError
 from jira_sync.login import Login
 from jira_sync.needs import refusal
 from jira_sync.parse import Json, instant
@@ -49,7 +49,7 @@ class SiteHttp:
             response = await self._http.request(method, path, params=params, json=json)
             if response.status_code == UNAUTHORISED and await self._renewed(response):
                 response = await self._http.request(method, path, params=params, json=json)
-        except JiraUnavailableError:
+        except (JiraUnavailableError, BudgetSpentError):
             raise
         except TransientError as error:
             raise JiraUnavailableError(str(error)) from error
@@ -139,6 +139,10 @@ class SiteReader:
             return [cast("Json", version.raw) for version in client.project_versions(project_key)]
 
         return self.counted(await self.sessions.call(f"{PLATFORM}/project/{project_key}/versions", ask))
+
+    def spend(self, points: int) -> None:
+        """Points spent elsewhere on behalf of this site."""
+        self._budget.received(points)
 
     def counted(self, items: Sequence[Json]) -> Sequence[Json]:
         """The same items; the budget knows of them."""
