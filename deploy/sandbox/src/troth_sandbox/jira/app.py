@@ -14,6 +14,7 @@ from troth_sandbox.jira import (
     changelogs,
     datacenter,
     filters,
+    greenhopper,
     hook_routes,
     oauth,
     platform,
@@ -42,6 +43,7 @@ def api(site: Site) -> ASGIApp:
     app.include_router(oauth.router)
     app.include_router(agile.router)
     app.include_router(agile_issues.router)
+    app.include_router(greenhopper.router)
     return Edge(app, site)
 
 

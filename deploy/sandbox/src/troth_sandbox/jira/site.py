@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from troth_sandbox.jira.accounts import Lives
 from troth_sandbox.jira.clock import SECOND_MS, SettableClock
 from troth_sandbox.jira.faults import FaultPlan
 from troth_sandbox.jira.hooks import Event, Registry
@@ -75,6 +76,7 @@ class Site:
         self.clock = clock
         self.switches = Switches()
         self.write_log = WriteLog()
+        self.lives = Lives(store)
         self.faults = FaultPlan()
         self.limiter = Limiter()
         self.journal: deque[Json] = deque(maxlen=_JOURNAL_LENGTH)

@@ -57,7 +57,7 @@ def create_issue(site: Site, actor: str | None, fields: Json, now: int) -> Issue
     )
     site.next_issue_id += 1
     issue = _keep(site, _with_parents_sprints(site, editor.issue), now)
-    site.write_log.add("issue_created", now, issueId=issue.id, key=issue.key)
+    site.write_log.add("issue_created", now, issueId=issue.id, key=issue.key, issue=issue)
     news.issue_created(site, issue, actor, now)
     return issue
 
