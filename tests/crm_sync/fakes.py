@@ -130,6 +130,9 @@ class MemoryOrg:
     async def org_id(self) -> str:
         return ORG_ID
 
+    async def renew(self) -> None:
+        self._called("renew")
+
     async def query(self, query: Query) -> Page:
         self._called(f"query {query.source}")
         if query.source in self.hidden:

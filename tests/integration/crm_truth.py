@@ -45,7 +45,7 @@ async def assert_z(
     assert await swept(world) == Counter()
     assert not await secrets_told(world)
     if differences is not None:
-        assert found_by_sweeps(world) == differences
+        assert found_by_sweeps(world).total() == differences, found_by_sweeps(world)
 
 
 async def against_truth(world: World, unreadable: Collection[str] = ()) -> list[str]:
@@ -75,10 +75,14 @@ async def swept(world: World) -> Counter[str]:
     return Counter({kind: n for kind, n in found.items() if n and kind not in {"deals", "left_out"}})
 
 
-def found_by_sweeps(world: World) -> int:
-    """Differences that the lives of the service counted, whatever their kind."""
+def found_by_sweeps(world: World) -> Counter[str]:
+    """Differences that the lives of the service counted, by kind."""
     samples = [s for life in world.lives for m in life.metrics.differences.collect() for s in m.samples]
-    return int(sum(s.value for s in samples if s.name.endswith("_total")))
+    found: Counter[str] = Counter()
+    for sample in samples:
+        if sample.name.endswith("_total"):
+            found[sample.labels["kind"]] += int(sample.value)
+    return found
 
 
 async def secrets_told(world: World) -> list[str]:

@@ -10,7 +10,8 @@ import contextlib
 import dataclasses
 import heapq
 import json
-import random
+import math
+import os
 import uuid
 from collections.abc import AsyncIterator, Callable, MutableMapping
 from datetime import UTC, datetime, timedelta
@@ -39,6 +40,8 @@ from troth_sandbox.salesforce.simulation import Entry, Site, open_site
 START = datetime(2026, 11, 25, 10, 0, tzinfo=UTC)
 LONG_AGO = "2026-01-05T09:00:00.000+0000"
 LONGEST_BACK_OFF = 30.0
+FULL = os.environ.get("TROTH_FULL") == "1"
+"""Full size, as `make faults FULL=1` asks; else scaled for every run."""
 
 
 class WorldTime:
@@ -136,9 +139,10 @@ class World:
         self.told: list[MutableMapping[str, Any]] = []
         """Every line that was logged, before anything is redacted."""
         self.lives: list[Service] = []
+        self.ready_at: float | None = None
+        """When the service was first ready since this was emptied."""
         self.wrap_reader: Wrap = _as_it_is
         self.wrap_bus: Wrap = _as_it_is
-        self._rng = random.Random(1)
 
     @property
     def kafka(self) -> str:
@@ -171,12 +175,25 @@ class World:
         end, failures = self.time.elapsed + seconds, 0
         while self.time.elapsed < end and not until():
             try:
-                await self.service.sync.cycle(_no_beat)
+                await self.service.sync.cycle(self._beat)
                 failures = 0
             except TransientError as error:
                 self.service.failures.append(str(error))
                 await self.time.sleep(min(LONGEST_BACK_OFF, 0.5 * 2 ** min(failures, 10)))
                 failures += 1
+
+    def forget_ready(self) -> float:
+        """From now on the next moment of readiness is looked for; returns now."""
+        self.ready_at = None
+        return self.time.elapsed
+
+    def ready_since(self, moment: float) -> float:
+        """How many seconds after `moment` it was ready; infinitely many when it was not."""
+        return math.inf if self.ready_at is None else self.ready_at - moment
+
+    def _beat(self) -> None:
+        if self.ready_at is None and self.service.health.ready:
+            self.ready_at = self.time.elapsed
 
     def ready(self) -> tuple[bool, str]:
         """Readiness, and every sentence that speaks against it."""
@@ -208,8 +225,8 @@ class World:
         return logger
 
 
-def _no_beat() -> None:
-    pass
+def spread(seconds: float) -> timedelta:
+    return timedelta(seconds=seconds)
 
 
 @contextlib.asynccontextmanager
@@ -225,6 +242,8 @@ async def a_world(
     time = WorldTime()
     org_id = f"00D{uuid.uuid4().hex[:15]}"
     document = {**(contents or seed(20, items_each=2, stamp=LONG_AGO)), "org_id": org_id}
+    for account in document["objects"]["Account"]:
+        account.setdefault("SystemModstamp", LONG_AGO)  # a young one has its deals read again and again
     made = open_site(
         parse_seed(json.loads(json.dumps(document))), SettableClock(lambda: time.now().timestamp())
     )

@@ -73,7 +73,9 @@ async def connected(
         worker_threads(settings.crm_max_threads) as pool,
         contextlib.aclosing(DirectClient(connection, metrics, server_clock)) as direct,
     ):
-        patience = Patience(TokenSource(login_of(settings, http, clock), clock), clock)
+        patience = Patience(
+            TokenSource(login_of(settings, http, clock), clock, told=metrics.logged_in), clock
+        )
         single = RestReader(patience, connection, pool, metrics, server_clock)
         composite, jobs = Composite(direct, patience), BulkJobs(direct, patience)
         yield BundlingReader(single, composite, jobs, metrics.budget.unbundle)

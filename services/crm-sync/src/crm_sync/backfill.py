@@ -68,6 +68,7 @@ class Backfill:
 
         BudgetExhausted while the org's calls are used above the level at which a full read stops.
         """
+        self._scope.source = "backfill"
         mark = self._broken_off()
         first = None if mark else await self._first_page()
         large = first is None or (first.total >= self._bulk_from and not self._reached)

@@ -75,6 +75,10 @@ class BundlingReader:
         """The org of the current session."""
         return await self._single.org_id()
 
+    async def renew(self) -> None:
+        """A new token, and with it the address where the org lives now."""
+        await self._single.renew()
+
     async def query(self, query: Query) -> Page:
         """First page; soft-deleted rows included."""
         asked = Subrequest(f"queryAll/?q={quote_plus(str(query))}", is_query=True)

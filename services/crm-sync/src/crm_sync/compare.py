@@ -73,7 +73,8 @@ class Comparer:
         """Reads ids and stamps; yields after each page how many rows it had."""
         deal = self._schema.deal
         fields = dict.fromkeys(("Id", deal.stamp, "IsDeleted", *self._selection.fields))
-        async for page in pages(self._reader, Query(deal.name, tuple(fields))):
+        query = Query(deal.name, tuple(fields), order=(deal.stamp, "Id"))
+        async for page in pages(self._reader, query):
             self.result.at = self.result.at or page.server_time
             for row in page.records:
                 stamp, reason = stamp_of(deal, row), self._selection.reason(row)
@@ -86,10 +87,11 @@ class Comparer:
     async def _list_parts(self, child: ObjectSchema) -> AsyncIterator[int]:
         wanted = ("Id", child.stamp, "IsDeleted", child.parent or "Id")
         fields = tuple(name for name in wanted if name in child.fields)
-        async for page in pages(self._reader, Query(child.name, fields)):
+        seen = _LastSecond()
+        async for page in pages(self._reader, Query(child.name, fields, order=(child.stamp, "Id"))):
             for row in page.records:
                 deal = deal_id(child, row)
-                if deal and not is_deleted(row):
+                if deal and not is_deleted(row) and seen.is_new(str(row["Id"]), stamp_of(child, row)):
                     self._parts[deal] += _part_of_row(child, row)
             yield len(page.records)
 
@@ -136,6 +138,23 @@ class Comparer:
             return "undeleted"
         same = known.stamp == row.stamp and known.parts == self._parts[deal]
         return None if same else "stale"
+
+
+class _LastSecond:
+    """A chain of pages that broke is continued from the last row's second, whose rows then come again."""
+
+    def __init__(self) -> None:
+        self._second: datetime | None = None
+        self._ids: set[str] = set()
+
+    def is_new(self, row_id: str, stamp: datetime | None) -> bool:
+        """Whether the row did not come before; rows come in the order of their stamps."""
+        second = stamp.replace(microsecond=0) if stamp else None
+        if second != self._second:
+            self._second, self._ids = second, set()
+        known = row_id in self._ids
+        self._ids.add(row_id)
+        return not known
 
 
 def _part_of_row(child: ObjectSchema, row: Record) -> int:

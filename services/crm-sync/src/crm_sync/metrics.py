@@ -39,6 +39,19 @@ class CrmMetrics:
             "Source server time up to which all is published",
             registry=registry,
         )
+        self.object_fresh_at = Gauge(
+            "crm_sync_object_fresh_timestamp_seconds",
+            "Source server time up to which all changes of an object are published",
+            ["object"],
+            registry=registry,
+        )
+        self.records = Counter(
+            "crm_sync_deals",
+            "Deals read, by what led to them and what became of them",
+            ["source", "operation"],
+            registry=registry,
+        )
+        self.logins = Counter("crm_sync_logins", "Token refreshes tried", ["result"], registry=registry)
         self.covered_lag = Gauge(
             "crm_sync_covered_lag_seconds",
             "How far latestDateCovered lies behind Salesforce's clock: open transactions may still show older rows",
@@ -71,6 +84,10 @@ class CrmMetrics:
             registry=registry,
         )
         self.poll_seconds = Histogram("crm_sync_poll_seconds", "Duration of a poll", registry=registry)
+
+    def logged_in(self, result: str) -> None:
+        """Counts a login; ``result`` is ok or failed."""
+        self.logins.labels(result).inc()
 
     def called(self, resource: str, status: str, limit_info: str | None) -> None:
         """Counts a call and reads the header Sforce-Limit-Info, whose second part is another app's share."""

@@ -12,7 +12,7 @@ import msgspec
 from crm_sync.deal import DealRecords, Org, to_deal
 from crm_sync.fields import Record, long_id
 from crm_sync.metrics import CrmMetrics
-from crm_sync.reference import READERS, ReferenceTable
+from crm_sync.reference import READERS, ReferenceTable, stage_names
 from crm_sync.watermarks import SERVICE, Watermarks, time_of
 from crm_sync.whole import rows_of
 from troth_chassis.dead_letters import dead_letter
@@ -92,6 +92,19 @@ class Outbox:
         for key in self._publisher.keys(REFERENCE):
             if key.startswith(prefix) and key not in live:
                 self._add(self._publisher.tombstone(REFERENCE, key, version))
+
+    def stages_changed(self, tables: Iterable[ReferenceTable], version: int) -> tuple[str, ...]:
+        """Values of deals' StageName whose stage means something else than was published."""
+        rows = [row for table in tables if table.kind == "stage" for row in table.records]
+        changed = (row for row in rows if self._is_changed_stage(row, version))
+        return tuple(sorted({name for row in changed for name in stage_names(row)}))
+
+    def _is_changed_stage(self, row: Record, version: int) -> bool:
+        try:
+            stage = READERS["stage"](row, self.org.id)
+        except PoisonError:
+            return False
+        return self._publisher.state(REFERENCE, reference_key(stage), stage, version) is not None
 
     def _reference(self, kind: str, row: Record, version: int) -> str | None:
         try:

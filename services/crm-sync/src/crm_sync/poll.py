@@ -20,8 +20,10 @@ from crm_sync.describe import (
 )
 from crm_sync.errors import ReplicationLogLost
 from crm_sync.fields import Record
-from crm_sync.paging import pages, together
+from crm_sync.paging import pages, rows, together
+from crm_sync.reference import ReferenceTable
 from crm_sync.scope import Scope, batches
+from crm_sync.soql import Condition, Query
 from crm_sync.watermarks import ACCOUNTS, CHANGES, deletions_of, time_of
 from troth_contracts.sync import Watermark
 
@@ -66,6 +68,8 @@ class _Found:
     """Deals to be read again, in the order they were found."""
     gone: set[str] = field(default_factory=set)
     marks: list[Watermark] = field(default_factory=list)
+    tables: list[ReferenceTable] = field(default_factory=list)
+    """Published after the deals they lead to, so that a crash in between forgets neither."""
     log_lost: bool = False
 
 
@@ -90,9 +94,10 @@ class Poll:
 
     async def run(self, asked: Asked, beat: Beat) -> Polled:
         """Publishes what changed; the watermark never passes what Salesforce says is covered."""
+        self._scope.source = "poll"
         found = await self._changes(asked, beat)
         if asked.references:
-            await together(self._scope.publish_references(self._version), self._renamed(found))
+            await together(self._restaged(found), self._renamed(found))
         await self._publish(found, beat)
         return await self._finish(found)
 
@@ -140,6 +145,16 @@ class Poll:
             self._scope.metrics.late_rows.labels(schema.name).inc()
             self._log.warning("a row became visible late", object=schema.name, stamp=stamp.isoformat())
 
+    async def _restaged(self, found: _Found) -> None:
+        """Editing what a stage means changes all its deals without moving a stamp (reference: 6.1)."""
+        scope = self._scope
+        found.tables = await scope.read_references()
+        names = scope.outbox.stages_changed(found.tables, self._version)
+        if not names or "StageName" not in scope.schema.deal.fields:
+            return
+        query = Query(scope.schema.deal.name, ("Id",), (Condition("StageName", "IN", names),))
+        found.ids.update(dict.fromkeys([str(row["Id"]) for row in await rows(scope.reader, query)]))
+
     async def _renamed(self, found: _Found) -> None:
         """Deals of accounts that changed are read again: they show the account's name."""
         scope = self._scope
@@ -183,6 +198,7 @@ class Poll:
 
     async def _finish(self, found: _Found) -> Polled:
         scope = self._scope
+        scope.put_references(found.tables, self._version)
         done = Polled(self._at, self._covered(found), found.log_lost)
         marks = [scope.marks.moved(CHANGES, done.covered, complete=True), *found.marks]
         status = scope.outbox.status(

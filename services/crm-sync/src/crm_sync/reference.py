@@ -38,6 +38,11 @@ def to_stage(record: Record, org_id: str) -> Stage:
     )
 
 
+def stage_names(record: Record) -> set[str]:
+    """What deals in this stage may carry as StageName: the API name, or what people read."""
+    return {name for field in ("ApiName", "MasterLabel") if (name := text(record, field)) is not None}
+
+
 def to_currency(record: Record, org_id: str) -> CurrencyRate:
     """A CurrencyType."""
     return CurrencyRate(

@@ -111,6 +111,11 @@ class RestReader:
         """The org of the current session."""
         return (await self._patience.tokens.current()).org_id
 
+    async def renew(self) -> None:
+        """A new token, and with it the address where the org lives now."""
+        tokens = self._patience.tokens
+        await tokens.refused(await tokens.current())
+
     async def query(self, query: Query) -> Page:
         """First page; soft-deleted rows included."""
         text = str(query)

@@ -100,6 +100,10 @@ class SalesforceReader(Protocol):
         """18-character id of the org the session belongs to."""
         ...
 
+    async def renew(self) -> None:
+        """Log in again before the next question: the org may live at another address now."""
+        ...
+
     async def query(self, query: Query) -> Page:
         """First page of the result; deleted rows that are still in the recycle bin are included."""
         ...

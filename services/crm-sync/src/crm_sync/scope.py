@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
 
 from crm_sync.budget import BATCH
 from crm_sync.bus import Bus
@@ -16,7 +17,7 @@ from crm_sync.errors import AccessRefused, StateLost
 from crm_sync.fields import is_deleted
 from crm_sync.metrics import CrmMetrics
 from crm_sync.outbox import Outbox
-from crm_sync.reference import default_currency, read_references
+from crm_sync.reference import ReferenceTable, default_currency, read_references
 from crm_sync.salesforce import SalesforceReader
 from crm_sync.selection import LeftOut, Selection, resolved
 from crm_sync.watermarks import Watermarks, time_of
@@ -52,6 +53,8 @@ class Scope:
     left_out_known: bool = False
     """Only a read of everything can tell what is left out."""
     invisible: int = 0
+    source: Literal["backfill", "poll", "sweep", "reread"] = "poll"
+    """What makes us read deals at this moment, for the metrics."""
     last_poll: datetime | None = None
     """Server time of the last poll of this process whose memory still holds."""
 
@@ -89,7 +92,12 @@ class Scope:
             changed = self.outbox.deal_gone(deal_id, version) if put is None else put
         if records is not None:
             self._remember(deal_id, records, time_of(version))
+        live = records is not None and not is_deleted(records.opportunity)
+        self._count("unchanged" if not changed else "upsert" if live else "delete")
         return changed
+
+    def _count(self, operation: str) -> None:
+        self.metrics.records.labels(self.source, operation).inc()
 
     def note_invisible(self, count: int) -> None:
         """How many published deals the last sweep could neither see nor find deleted."""
@@ -124,10 +132,18 @@ class Scope:
         self.outbox.org = _org(self.outbox.org.id, schema, self.outbox.org.default_currency)
         return events
 
+    async def read_references(self) -> list[ReferenceTable]:
+        """The reference tables in full."""
+        return await read_references(self.reader, self.schema)
+
+    def put_references(self, tables: Iterable[ReferenceTable], version: int) -> None:
+        """Puts what changed in them into the outbox."""
+        for table in tables:
+            self.outbox.references(table, version)
+
     async def publish_references(self, version: int) -> None:
         """Reads the reference tables in full and puts what changed into the outbox."""
-        for table in await read_references(self.reader, self.schema):
-            self.outbox.references(table, version)
+        self.put_references(await self.read_references(), version)
 
 
 def batches(ids: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -138,6 +154,7 @@ def batches(ids: Sequence[str]) -> Iterator[Sequence[str]]:
 async def reread(scope: Scope, beat: Callable[[], None]) -> None:
     """Reads every published deal again: what changed moved no stamp, such as a new field or a formula."""
     version = scope.marks.next_version(scope.reader.server_time)
+    scope.source = "reread"
     for batch in batches(scope.outbox.live_ids()):
         await scope.publish(batch, version)
         await scope.outbox.commit()

@@ -41,6 +41,7 @@ class Sweep:
     async def run(self, beat: Beat) -> Counter[str]:
         """Repairs every difference; returns how many there were of each kind, confirmed."""
         scope = self._scope
+        scope.source = "sweep"
         comparer = Comparer(scope.reader, scope.schema, scope.selection, self._overlap)
         async for _rows in comparer.list():
             beat()

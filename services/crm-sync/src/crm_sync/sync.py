@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from crm_sync.errors import (
     SchemaChanged,
 )
 from crm_sync.faults import hidden_field
+from crm_sync.freshness import Freshness, reason_of
 from crm_sync.metrics import CrmMetrics
 from crm_sync.poll import Asked, Poll, Polled, behind
 from crm_sync.salesforce import SalesforceReader
@@ -67,6 +69,8 @@ class DealSync:
         self._log_lost = False
         self._told: tuple[Level, float] | None = None
         self._timetable = _Timetable(settings.crm_deletes_seconds, settings.crm_reference_seconds)
+        self._freshness = Freshness(ports.health, ports.clock)
+        self._stall_told: str | None = None
         ports.health.check("backfill", ok=False, detail="not begun")
 
     async def run(self, beat: Beat) -> None:
@@ -88,15 +92,32 @@ class DealSync:
         try:
             await self._pass_described(beat)
         except AccessRefused as error:
-            self._forget(error)
+            await self._failed(error)
             if not self._worked:
                 raise
+            with contextlib.suppress(TrothError):  # an org that moved refuses everything at its old address
+                await self._ports.reader.renew()
             raise SalesforceUnavailable(str(error)) from error
         except TrothError as error:
-            self._forget(error)
+            await self._failed(error)
             raise
         self._worked = True
+        self._stall_told = None
         beat()
+
+    async def _failed(self, error: TrothError) -> None:
+        """Nothing of the pass counts; what stands still is told, with the reason, where others can see it."""
+        self._forget(error)
+        self._freshness.troubled(error)
+        if not self._worked:
+            self._ports.health.check("backfill", ok=False, detail=f"{reason_of(error)}: {error}")
+        stalled, scope = self._freshness.stalled, self._scope
+        if stalled and scope and not self._stall_told and not isinstance(error, BudgetExhausted):
+            self._stall_told = stalled
+            self._ports.log.error("stalled", reason=stalled)
+            await scope.outbox.commit(
+                (), scope.outbox.status("paused", scope.outbox.last_time(), reason=stalled)
+            )
 
     async def _pass_described(self, beat: Beat) -> None:
         """After INVALID_FIELD or INVALID_TYPE: describe again, leave out what is refused, and retry once."""
@@ -133,7 +154,9 @@ class DealSync:
             done = await Poll(scope, self._ports.log, self._overlap).run(asked, beat)
         self._timetable.done(asked, self._ports.clock.monotonic())
         self._covered(done)
-        level = self._plan().level
+        plan = self._plan()
+        level = plan.level
+        self._moved(scope, done, plan.poll_seconds)
         if self._reread and level < Level.NO_REREAD:
             await reread(scope, beat)
             self._reread = False
@@ -142,6 +165,12 @@ class DealSync:
             self._log_lost = False
         self._ports.health.check("backfill", ok=True, detail=f"{scope.outbox.live_deals():,} deals")
         self._ports.health.check("budget", ok=True, detail="API calls are left")
+
+    def _moved(self, scope: Scope, done: Polled, interval: float) -> None:
+        names = [each.name for each in (scope.schema.deal, *scope.schema.children)]
+        self._freshness.moved(names, done.at, interval)
+        for name in names:
+            self._ports.metrics.object_fresh_at.labels(name).set(done.at.timestamp())
 
     def _plan(self) -> Plan:
         """What the org's calls allow; told when it changes."""
@@ -170,6 +199,8 @@ class DealSync:
             "plan": {**dataclasses.asdict(plan), "level": plan.level.name.lower(), "text": str(plan)},
             "deals": scope.outbox.live_deals() if scope else None,
             "polled_at": scope.last_poll if scope else None,
+            "seconds_since_moved": self._freshness.ages(),
+            "stalled": self._freshness.stalled,
             "detail": scope.detail() if scope else None,
             "problems": scope.schema.problems() if scope else (),
         }
@@ -199,7 +230,7 @@ class DealSync:
         backfill = Backfill(scope, self._ports.clock, self._ports.log, self._overlap, bulk_from)
 
         def progressed() -> None:
-            self._ports.health.check("backfill", ok=False, detail=backfill.progress)
+            self._ports.health.check("backfill", ok=False, detail=f"backfilling: {backfill.progress}")
             beat()
 
         await backfill.run(progressed)
@@ -231,7 +262,7 @@ class DealSync:
 
     async def _pause(self, error: BudgetExhausted, beat: Beat) -> None:
         """Alive, not ready, and silent towards Salesforce."""
-        reason = f"the org's daily API calls are used up, next try in {PAUSE / 60:.0f} min"
+        reason = f"budget: the org's daily API calls are used up, next try in {PAUSE / 60:.0f} min"
         self._ports.health.check("budget", ok=False, detail=reason)
         self._ports.log.warning("paused", reason=str(error))
         if self._scope is not None:

@@ -64,14 +64,24 @@ def json_of(body: bytes) -> object:
 class TokenSource:
     """Hands out the current token. Ask at every request: it changes without notice."""
 
-    def __init__(self, login: Login, clock: Clock, *, spacing: float = FORCED_SPACING) -> None:
+    def __init__(
+        self,
+        login: Login,
+        clock: Clock,
+        *,
+        spacing: float = FORCED_SPACING,
+        told: Callable[[str], None] = lambda _result: None,
+    ) -> None:
+        """``told`` hears of each login whether it was ok or failed."""
         self._login = login
         self._clock = clock
         self._spacing = spacing
+        self._told = told
         self._lock = asyncio.Lock()
         self._token: Token | None = None
         self._since = 0.0
         self._proven = False
+        self._doubted = False
         self._failures = 0
         self._not_before = 0.0
         self._last_forced: float | None = None
@@ -87,27 +97,27 @@ class TokenSource:
     async def refused(self, token: Token) -> Token:
         """Reports that Salesforce answered 401 to ``token``; returns another one.
 
-        Whoever comes second gets the token the first one fetched. LoginDelayed instead of a login storm.
+        Whoever comes second gets the token the first one fetched. LoginDelayed instead of a login storm; the refused
+        token is then kept, since trying it again costs no login and shows at once when Salesforce has recovered.
         """
         async with self._lock:
             if self._token is not None and self._token is not token:
                 return self._token
-            if self._token is not None:
-                self._drop()
+            self._doubt()
             self._space_out()
             return await self._renew()
 
     def accepted(self, token: Token) -> None:
         """Reports that Salesforce accepted ``token``."""
-        if token is self._token and not self._proven:
-            self._proven = True
+        if token is self._token and (self._doubted or not self._proven):
+            self._proven, self._doubted = True, False
             self._failures = 0
 
-    def _drop(self) -> None:
-        """A token that never worked counts as a failed login."""
-        if not self._proven:
+    def _doubt(self) -> None:
+        """A token that never worked counts as one failed login, however often it is refused."""
+        if self._token is not None and not self._proven and not self._doubted:
             self._count_failure()
-        self._token = None
+        self._doubted = True
 
     def _space_out(self) -> None:
         now = self._clock.monotonic()
@@ -123,9 +133,12 @@ class TokenSource:
         try:
             token = await self._login()
         except TrothError:
+            self._told("failed")
             self._count_failure()
             raise
-        self._token, self._since, self._proven = token, self._clock.monotonic(), False
+        self._told("ok")
+        self._token, self._since = token, self._clock.monotonic()
+        self._proven = self._doubted = False
         return token
 
     def _count_failure(self) -> None:

@@ -57,8 +57,9 @@ def _first_page(
     text = request.query_params.get("q", "")
     if not text.strip():
         raise api_error("no_query")
-    result = run(source, parse(text), include_deleted=include_deleted, prefix=prefix)
-    site.slow_queries.check(result.rows)
+    query = parse(text)
+    result = run(source, query, include_deleted=include_deleted, prefix=prefix)
+    site.slow_queries.check(query, result.rows)
     if not result.ids:
         return {"totalSize": result.total, "done": True, "records": list(result.records)}
     size = _batch_size(request.headers.get("sforce-query-options", ""))
