@@ -28,7 +28,6 @@ from crm_sync.metrics import CrmMetrics
 from crm_sync.salesforce import SalesforceReader
 from crm_sync.settings import CrmSettings
 from crm_sync.sync import DealSync, Ports
-from troth_chassis.clock import Clock
 from troth_chassis.errors import TransientError
 from troth_chassis.health import Health
 from troth_chassis.settings import load_settings
@@ -133,7 +132,7 @@ class World:
         self.site = site
         self.org = site.org
         self.time = time
-        self.clock: Clock = time
+        self.clock = SkewedTime(time)
         self.settings = settings
         self._connections = contextlib.AsyncExitStack()
         self.told: list[MutableMapping[str, Any]] = []
@@ -165,6 +164,10 @@ class World:
             Service(DealSync(ports, settings, rebuild=rebuild), reader, bus, health, metrics, registry)
         )
         return self.service
+
+    def skew(self, seconds: float) -> None:
+        """The clock of the service's machine goes wrong by so much."""
+        self.clock.skew = seconds
 
     async def kill(self) -> None:
         """The instance is gone; what it had in flight is settled by the next writer."""
@@ -229,6 +232,10 @@ def spread(seconds: float) -> timedelta:
     return timedelta(seconds=seconds)
 
 
+def _signing(key: Path) -> dict[str, str]:
+    return {"TROTH_CRM_JWT_KEY_PATH": str(key), "TROTH_CRM_USERNAME": "integration@example.com"}
+
+
 @contextlib.asynccontextmanager
 async def a_world(
     folder: Path,
@@ -236,6 +243,7 @@ async def a_world(
     contents: dict[str, Any] | None = None,
     *,
     per_request: float = 0.2,
+    jwt_key: Path | None = None,
     **environ: str,
 ) -> AsyncIterator[World]:
     """A world whose org id is its own, so that tests share a broker; the service is not started yet."""
@@ -255,7 +263,7 @@ async def a_world(
                 "KAFKA_BOOTSTRAP_SERVERS": kafka,
                 "TROTH_CRM_SALESFORCE_URL": f"https://127.0.0.1:{ports.api}",
                 "TROTH_CRM_CLIENT_ID": CLIENT["client_id"],
-                "TROTH_CRM_CLIENT_SECRET": CLIENT["client_secret"],
+                **(_signing(jwt_key) if jwt_key else {"TROTH_CRM_CLIENT_SECRET": CLIENT["client_secret"]}),
                 "TROTH_CRM_CA_BUNDLE": str(folder / "ca.pem"),
                 "TROTH_CRM_POLL_SECONDS": "60",
                 **environ,

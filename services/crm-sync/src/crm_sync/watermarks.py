@@ -40,6 +40,7 @@ class Watermarks:
         if not record.key.startswith(f"{self._org_id}:"):
             return
         self._version = max(self._version, record.version)
+        self._known.pop(record.key, None)
         if isinstance(record.body, Watermark):
             self._known[record.key] = record.body
 
