@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from tests.crm_sync.fakes import record_id
-from tests.integration.crm_world import World
+from tests.integration.crm_world import WorldTime
+
+from troth_sandbox.salesforce.simulation import Site
 
 CHILDREN = ("OpportunityLineItem", "OpportunityContactRole", "OpportunityTeamMember")
 STAGES = ("Prospecting", "Closed Won")
@@ -15,11 +17,22 @@ LATEST = 590.0
 """Seconds after its stamp at which a transaction may still commit; the platform's ceiling is 600."""
 
 
+class Place(Protocol):
+    """Where people work."""
+
+    @property
+    def site(self) -> Site: ...
+
+    @property
+    def time(self) -> WorldTime: ...
+
+
 class Mayhem:
     """One crowd; the same seed does the same."""
 
-    def __init__(self, world: World, seed: int = 1, *, late: float = 0.05) -> None:
+    def __init__(self, world: Place, seed: int = 1, *, late: float = 0.05) -> None:
         self._world = world
+        self._org = world.site.org
         self._rng = random.Random(seed)
         self._late = late
         self._number = 0
@@ -63,7 +76,7 @@ class Mayhem:
         name = self._rng.choice(CHILDREN)
         row_id = self._pick(name)
         if row_id:
-            self._world.org.delete(name, row_id, hard=self._rng.random() < 0.3)
+            self._org.delete(name, row_id, hard=self._rng.random() < 0.3)
 
     def delete(self) -> None:
         self._delete(hard=False)
@@ -74,29 +87,29 @@ class Mayhem:
     def undelete(self) -> None:
         row_id = self._pick("Opportunity", deleted=True)
         if row_id:
-            self._world.org.undelete("Opportunity", row_id)
+            self._org.undelete("Opportunity", row_id)
 
     def flicker(self) -> None:
         """Deleted, restored and deleted again within one second."""
         row_id = self._pick("Opportunity")
         if row_id:
-            self._world.org.delete("Opportunity", row_id)
-            self._world.org.undelete("Opportunity", row_id)
+            self._org.delete("Opportunity", row_id)
+            self._org.undelete("Opportunity", row_id)
             if self._rng.random() < 0.5:
-                self._world.org.delete("Opportunity", row_id)
+                self._org.delete("Opportunity", row_id)
 
     def rename_account(self) -> None:
         row = {"Id": record_id("Account", 1), "Name": f"Acme {self._rng.randrange(1_000)}"}
-        self._world.org.write("Account", row)
+        self._org.write("Account", row)
 
     def _delete(self, *, hard: bool) -> None:
         row_id = self._pick("Opportunity")
         parts = [part for name in CHILDREN for part in self._of(name, row_id)] if row_id else []
         if row_id and not any(map(self._world.site.transactions.locked, parts)):
-            self._world.org.delete("Opportunity", row_id, hard=hard)
+            self._org.delete("Opportunity", row_id, hard=hard)
 
     def _of(self, name: str, deal: str) -> Iterator[str]:
-        return (str(row["Id"]) for row in self._world.org.table(name).having("OpportunityId", [deal]) or ())
+        return (str(row["Id"]) for row in self._org.table(name).having("OpportunityId", [deal]) or ())
 
     def _write(self, name: str, fields: Mapping[str, Any]) -> None:
         transactions = self._world.site.transactions
@@ -104,11 +117,11 @@ class Mayhem:
             transaction = transactions.begin(self._rng.uniform(1, LATEST))
             transactions.add(transaction.id, {"op": "write", "object": name, "fields": fields})
         else:
-            self._world.org.write(name, fields)
+            self._org.write(name, fields)
 
     def _pick(self, name: str, *, deleted: bool = False) -> str | None:
         locked = self._world.site.transactions.locked
-        table = self._world.org.table(name)
+        table = self._org.table(name)
         rows = sorted(str(row["Id"]) for row in table if row["IsDeleted"] == deleted)
         free = [row_id for row_id in rows if not locked(row_id)]
         return self._rng.choice(free) if free else None

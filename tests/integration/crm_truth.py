@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
 from aiokafka import ConsumerRecord
 from prometheus_client import generate_latest
@@ -23,12 +23,23 @@ from crm_sync.sweeping import compared, counted
 from troth_chassis.topic_reader import read_topic
 from troth_contracts.topics import CRM_STATE, OPPORTUNITIES, REFERENCE, SYNC_STATUS, Topic, dead_letter_topic
 from troth_sandbox.salesforce.access import Source
+from troth_sandbox.salesforce.simulation import Site
 
 BOUND = 15 * 60.0
 """Seconds after the last write within which everything must be published (reference: A-27, the slowest way)."""
 _TIMES = {"created_at", "source_modified_at", "at", "committed_at"}
 _NUMBERS = {"probability", "quantity", "amount"}
 _IN_FORCE = {"Commit", "Closed"}
+
+
+class Judged(Protocol):
+    """An org, and the Kafka that must show it."""
+
+    @property
+    def site(self) -> Site: ...
+
+    @property
+    def kafka(self) -> str: ...
 
 
 async def assert_z(
@@ -48,7 +59,7 @@ async def assert_z(
         assert found_by_sweeps(world).total() == differences, found_by_sweeps(world)
 
 
-async def against_truth(world: World, unreadable: Collection[str] = ()) -> list[str]:
+async def against_truth(world: Judged, unreadable: Collection[str] = ()) -> list[str]:
     """Every difference in words."""
     shown = await fold(world)
     true = dict(_expected(world))
@@ -97,9 +108,9 @@ async def secrets_told(world: World) -> list[str]:
     return [text[:200] for text in said if any(secret in text for secret in secrets)]
 
 
-async def records(world: World, topic: Topic) -> list[ConsumerRecord]:
+async def records(world: Judged, topic: Topic) -> list[ConsumerRecord]:
     """Everything of this org, oldest first per key."""
-    org = world.org.org_id.encode()
+    org = world.site.org.org_id.encode()
     pages = [page async for page in read_topic(world.kafka, topic)]
     return [record for page in pages for record in page if org in (record.key or b"")]
 
@@ -112,7 +123,7 @@ class Told:
     body: Mapping[str, Any] | None
 
 
-async def history(world: World) -> dict[str, list[Told]]:
+async def history(world: Judged) -> dict[str, list[Told]]:
     """Per deal everything that was published of it, oldest first."""
     told: dict[str, list[Told]] = {}
     for record in await records(world, OPPORTUNITIES):
@@ -123,7 +134,7 @@ async def history(world: World) -> dict[str, list[Told]]:
     return told
 
 
-async def fold(world: World) -> dict[str, Mapping[str, Any]]:
+async def fold(world: Judged) -> dict[str, Mapping[str, Any]]:
     """The state a reader ends with, in comparable values; versions must only grow."""
     live = {}
     for key, states in (await history(world)).items():
@@ -155,8 +166,8 @@ def _bare(document: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in document.items() if value not in (None, False, [], {}, Decimal(0))}
 
 
-def _expected(world: World) -> Iterator[tuple[str, dict[str, Any]]]:
-    source = world.site.access.view(world.org.user_id)
+def _expected(world: Judged) -> Iterator[tuple[str, dict[str, Any]]]:
+    source = world.site.access.view(world.site.org.user_id)
     parts = _Parts(source)
     for row in _rows(source, "Opportunity"):
         if not row["IsDeleted"]:
