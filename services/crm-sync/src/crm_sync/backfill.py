@@ -15,7 +15,7 @@ import structlog
 from crm_sync.budget import Level
 from crm_sync.changes import changed_rows, stamp_of
 from crm_sync.describe import ObjectSchema
-from crm_sync.errors import JobLost, QueryRefused
+from crm_sync.errors import JobLost, QueryRefused, QueryTooLong
 from crm_sync.paging import pages, together
 from crm_sync.poll import OVERLAP, deletable
 from crm_sync.salesforce import Page
@@ -84,9 +84,14 @@ class Backfill:
         since = self._reached - self._overlap if self._reached else None
         return changed_rows(self._scope.schema.deal, since)
 
-    async def _first_page(self) -> Page:
-        page = await self._scope.reader.query(self._pages_query())
-        await self._begin(page)
+    async def _first_page(self) -> Page | None:
+        """None when all deals are too much for one query: jobs have the time, and pages are asked for in halves."""
+        try:
+            page = await self._scope.reader.query(self._pages_query())
+        except QueryTooLong:
+            await self._begin(self._scope.reader.server_time, 0)
+            return None
+        await self._begin(page.server_time, page.total)
         return page
 
     async def _by_pages(self, first: Page | None, beat: Beat) -> None:
@@ -143,16 +148,16 @@ class Backfill:
         mark = self._scope.marks.moved(BULK, time_of(self._version), scope=self._asked())
         return msgspec.structs.replace(mark, jobs=jobs, after=after, read=self._done, expected=self._total)
 
-    async def _begin(self, page: Page) -> None:
+    async def _begin(self, at: datetime, total: int) -> None:
         """Positions first: what changes from here on is found by the polls."""
         scope = self._scope
-        self._version = scope.marks.next_version(page.server_time)
-        self._total = page.total
+        self._version = scope.marks.next_version(at)
+        self._total = total
         await scope.publish_references(self._version)
         start = scope.marks.position(CHANGES) or await self._covered(time_of(self._version))
         marks = [scope.marks.moved(CHANGES, start), *self._deletions_from(start)]
         await scope.outbox.commit(marks, scope.outbox.status("backfilling", time_of(self._version)))
-        self._log.info("backfill begins", deals=page.total)
+        self._log.info("backfill begins", deals=total or None)
 
     async def _covered(self, at: datetime) -> datetime:
         """Before which no open transaction can still show a row."""
@@ -184,7 +189,7 @@ class Backfill:
         return [] if stamp is None else [self._scope.marks.moved(BACKFILL, stamp)]
 
     def _tell(self) -> None:
-        share = min(1.0, self._done / max(1, self._total))
+        share = min(1.0, self._done / self._total) if self._total else 0.0
         self._scope.metrics.progress.set(share)
         percent = int(share * 100)
         if percent >= self._told + STEP or percent == 100 > self._told:
