@@ -20,6 +20,7 @@ from jira_sync.webhooks.signature import is_signed
 from troth_chassis.errors import TransientError
 from troth_contracts.codec import OutRecord
 
+PLACE = "a-place-nobody-can-guess"
 NEW, OLD = b"the-new-secret-of-ours", b"the-old-secret-of-ours"
 EVENT = {"webhookEvent": "jira:issue_updated", "timestamp": 1, "issue": {"id": "10001", "key": "APA-1"}}
 
@@ -44,6 +45,7 @@ class Door:
         app = FastAPI()
         receiver = WebhookReceiver(Inbox("site", self.writer), (NEW, OLD), WebhookMetrics(self.registry))
         receiver.add_to(app, "/webhooks/jira")
+        receiver.add_unsigned_to(app, "/webhooks/jira", PLACE)
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service")
 
     async def post(self, event: Any, secret: bytes = NEW, headers: Mapping[str, str] | None = None) -> int:
@@ -153,6 +155,21 @@ async def test_an_unknown_event_is_200_and_counted(door: Door, name: str) -> Non
 async def test_an_event_planning_does_not_need_is_200_and_not_stored(door: Door, name: str) -> None:
     assert await door.post({"webhookEvent": name, "issue": {"id": "10001"}}) == 200
     assert not door.writer.records
+
+
+@pytest.mark.parametrize(
+    ("place", "status"), [(PLACE, 200), ("another-place-altogether", 401), (PLACE[:-1], 401)]
+)
+async def test_who_cannot_sign_must_know_the_place(door: Door, place: str, status: int) -> None:
+    """Data Center and OAuth apps: unsigned unless proven (reference 3.10, 4.1)."""
+    answer = await door.client.post(f"/webhooks/jira/{place}", json=EVENT)
+    assert answer.status_code == status
+    assert len(door.writer.records) == (status == 200)
+    assert PLACE.encode() not in b"".join(record.value or b"" for record in door.writer.records)
+
+
+async def test_the_signed_route_takes_nothing_unsigned_although_there_is_another(door: Door) -> None:
+    assert (await door.client.post("/webhooks/jira", json=EVENT)).status_code == 401
 
 
 async def test_only_post_is_answered(door: Door) -> None:

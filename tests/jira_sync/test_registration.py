@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -110,7 +111,11 @@ async def test_an_account_without_the_right_is_told_what_to_do_and_nothing_stops
     health = Health(clock)
     log = structlog.stdlib.get_logger("test")
     keeper = RegistrationKeeper(
-        admin, WANTED, clock=clock, health=health, metrics=WebhookMetrics(registry), log=log
+        partial(keep_registered, admin, WANTED),
+        clock=clock,
+        health=health,
+        metrics=WebhookMetrics(registry),
+        log=log,
     )
     assert "ask an administrator" in str((await keeper.check()).problem)
     assert health.checks["webhook"].ok
@@ -130,8 +135,7 @@ async def test_the_expiry_of_a_registration_is_a_metric() -> None:
     }
     registry, clock = CollectorRegistry(), ManualClock(NOW)
     keeper = RegistrationKeeper(
-        MemoryAdmin(row),
-        WANTED,
+        partial(keep_registered, MemoryAdmin(row), WANTED),
         clock=clock,
         health=Health(clock),
         metrics=WebhookMetrics(registry),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jira_sync.domain.fields import discover, with_boards
+from jira_sync.login_choice import LoginKind
 from jira_sync.settings import JiraSettings
 from troth_chassis.errors import ConfigurationError
 from troth_chassis.settings import load_settings
@@ -72,3 +73,69 @@ def test_estimate_field_the_board_first_then_the_type_then_the_name() -> None:
         "customfield_3",
         "customfield_4",
     ]
+
+
+SITE = {name: ENVIRON[name] for name in ("KAFKA_BOOTSTRAP_SERVERS", "TROTH_JIRA_URL")}
+GATEWAY = {**SITE, "TROTH_JIRA_URL": "https://api.atlassian.com/ex/jira/cloud-1"}
+OAUTH = {
+    "TROTH_JIRA_OAUTH_CLIENT_ID": "app",
+    "TROTH_JIRA_OAUTH_CLIENT_SECRET": "an-app-secret",
+    "TROTH_JIRA_OAUTH_REFRESH_TOKEN": "a-refresh-token",
+    "TROTH_JIRA_OAUTH_TOKEN_PATH": "kept-token",
+}
+PERSONAL = {"TROTH_JIRA_PERSONAL_ACCESS_TOKEN": "a-personal-token"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "kind", "site_id"),
+    [
+        (ENVIRON, LoginKind.API_TOKEN, "example.atlassian.net"),
+        ({**ENVIRON, **GATEWAY}, LoginKind.API_TOKEN, "cloud-1"),
+        ({**GATEWAY, "TROTH_JIRA_API_TOKEN": "a-token"}, LoginKind.SERVICE_ACCOUNT, "cloud-1"),
+        ({**GATEWAY, **OAUTH}, LoginKind.OAUTH, "cloud-1"),
+        ({**SITE, **PERSONAL}, LoginKind.PERSONAL_ACCESS_TOKEN, "example.atlassian.net"),
+    ],
+)
+def test_each_combination_of_settings_means_one_login(
+    environ: dict[str, str], kind: LoginKind, site_id: str
+) -> None:
+    settings = load_settings(JiraSettings, environ)
+    assert (settings.login_kind, settings.site_id) == (kind, site_id)
+    assert not [
+        value
+        for name, value in environ.items()
+        if name.endswith(("TOKEN", "SECRET")) and f"'{value}'" in repr(settings)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("environ", "sentence"),
+    [
+        (SITE, "no login is set"),
+        ({**SITE, "TROTH_JIRA_API_TOKEN": "a-token"}, "needs TROTH_JIRA_EMAIL"),
+        ({**ENVIRON, **PERSONAL}, "more than one login is set"),
+        ({**SITE, **OAUTH}, "needs the gateway"),
+        ({**GATEWAY, "TROTH_JIRA_OAUTH_CLIENT_ID": "app"}, "also needs TROTH_JIRA_OAUTH_CLIENT_SECRET"),
+    ],
+)
+def test_a_combination_that_means_no_login_is_told_with_every_other_problem(
+    environ: dict[str, str], sentence: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=sentence) as caught:
+        load_settings(JiraSettings, {**environ, "TROTH_JIRA_BURST": "0"})
+    assert "TROTH_JIRA_BURST" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("environ", "needed"),
+    [
+        (ENVIRON, "TROTH_JIRA_WEBHOOK_SECRET"),
+        ({**SITE, **PERSONAL}, "TROTH_JIRA_WEBHOOK_PATH_SECRET"),
+        ({**GATEWAY, **OAUTH}, "TROTH_JIRA_WEBHOOK_PATH_SECRET"),
+    ],
+)
+def test_a_webhook_is_signed_or_has_a_secret_address(environ: dict[str, str], needed: str) -> None:
+    url = {"TROTH_JIRA_WEBHOOK_URL": "https://troth.example/webhooks/jira"}
+    with pytest.raises(ConfigurationError, match=needed):
+        load_settings(JiraSettings, {**environ, **url})
+    load_settings(JiraSettings, {**environ, **url, needed: "a-secret-of-24-letters--"})

@@ -11,16 +11,15 @@ from jira_sync.asking import inbox_writer
 from jira_sync.budget import JITTER
 from jira_sync.hints import Hints
 from jira_sync.metrics import BudgetMetrics, SyncMetrics, WebhookMetrics
-from jira_sync.opening import open_reader
+from jira_sync.opening import AnyReader, open_reader
 from jira_sync.poll import Poller, PollPlan
 from jira_sync.publication import SERVICE, TOPICS, Publication
 from jira_sync.settings import JiraSettings
-from jira_sync.webhooks.admin import HttpWebhookAdmin
 from jira_sync.webhooks.follower import InboxFollower
 from jira_sync.webhooks.inbox import Inbox
 from jira_sync.webhooks.keeper import RegistrationKeeper
+from jira_sync.webhooks.kinds import registration_of
 from jira_sync.webhooks.receiver import WebhookReceiver
-from jira_sync.webhooks.registration import Wanted, WebhookAdmin
 from troth_chassis.http import LONGEST_ASKED_WAIT
 from troth_chassis.publisher import Publisher
 from troth_chassis.service import Beat, Chassis, Loop
@@ -59,7 +58,7 @@ async def build(chassis: Chassis[JiraSettings]) -> AsyncIterator[Sequence[Loop]]
         chassis.health.check("jira", ok=False, detail="not read yet")
         inbox = inbox_writer(settings)
         try:
-            webhooks = _webhooks(chassis, inbox, hints, HttpWebhookAdmin(reader.http))
+            webhooks = _webhooks(chassis, inbox, hints, reader)
             yield [Loop("poll", _with_topics(settings, poller.run), STALE_AFTER), *webhooks]
         finally:
             await inbox.stop()
@@ -67,23 +66,21 @@ async def build(chassis: Chassis[JiraSettings]) -> AsyncIterator[Sequence[Loop]]
 
 
 def _webhooks(
-    chassis: Chassis[JiraSettings], writer: ScopeWriter, hints: Hints, admin: WebhookAdmin
+    chassis: Chassis[JiraSettings], writer: ScopeWriter, hints: Hints, reader: AnyReader
 ) -> Sequence[Loop]:
-    """The receiver's route and its loops. The inbox is followed without webhooks too: people ask through it."""
+    """The receiver's routes and its loops. The inbox is followed without webhooks too: people ask through it."""
     settings, metrics = chassis.settings, WebhookMetrics(chassis.metrics)
     follower = InboxFollower(settings.kafka_bootstrap_servers, settings.site_id, hints, metrics)
     loops = [Loop("inbox", _with_topics(settings, follower.run), STALE_AFTER)]
+    receiver = WebhookReceiver(Inbox(settings.site_id, writer), settings.webhook_secrets, metrics)
     if settings.webhook_secrets:
-        hints.listening = True
-        receiver = WebhookReceiver(Inbox(settings.site_id, writer), settings.webhook_secrets, metrics)
         receiver.add_to(chassis.app, settings.jira_webhook_path)
+    if settings.webhook_place:
+        receiver.add_unsigned_to(chassis.app, settings.jira_webhook_path, settings.webhook_place)
+    hints.listening = bool(settings.webhook_secrets or settings.webhook_place)
     if settings.jira_webhook_url:
-        wanted = Wanted(
-            settings.jira_webhook_name, settings.jira_webhook_url, settings.webhook_secrets[0].decode()
-        )
         keeper = RegistrationKeeper(
-            admin,
-            wanted,
+            registration_of(settings, reader, chassis.clock),
             clock=chassis.clock,
             health=chassis.health,
             metrics=metrics,

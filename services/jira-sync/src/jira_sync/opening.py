@@ -25,7 +25,7 @@ from troth_chassis.clock import Clock
 from troth_chassis.http import HttpClient, RequestBudget
 
 AnyReader = CloudReader | DataCenterReader
-_RENEWALS_PER_SECOND = 0.5
+_RENEWALS_PER_SECOND = 5.0
 
 
 @contextlib.asynccontextmanager
@@ -80,7 +80,7 @@ async def _oauth(settings: JiraSettings, clock: Clock, stack: contextlib.AsyncEx
     """The authorization server is another host with a budget of its own."""
     http = HttpClient(
         base_url="",
-        budget=RequestBudget(_RENEWALS_PER_SECOND, 2, 1, clock),
+        budget=RequestBudget(_RENEWALS_PER_SECOND, 5, 1, clock),
         clock=clock,
         timeout=settings.jira_request_timeout_seconds,
     )

@@ -165,6 +165,12 @@ class JiraSettings(ChassisSettings):
         return tuple(secret.get_secret_value().encode() for secret in given if secret is not None)
 
     @property
+    def webhook_place(self) -> str:
+        """The secret part of the address where unsigned webhooks come in; empty: none are taken."""
+        secret = self.jira_webhook_path_secret
+        return "" if secret is None else secret.get_secret_value()
+
+    @property
     def scope(self) -> Scope:
         """What of the site is wanted."""
         return Scope(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
 import structlog
 
 from jira_sync.metrics import WebhookMetrics
-from jira_sync.webhooks.registration import Registration, Wanted, WebhookAdmin, keep_registered
+from jira_sync.webhooks.registration import Registration
 from troth_chassis.clock import Clock
 from troth_chassis.health import Health
 from troth_chassis.service import Beat
@@ -19,16 +22,14 @@ class RegistrationKeeper:
 
     def __init__(
         self,
-        admin: WebhookAdmin,
-        wanted: Wanted,
+        look: Callable[[], Awaitable[Registration]],
         *,
         clock: Clock,
         health: Health,
         metrics: WebhookMetrics,
         log: structlog.stdlib.BoundLogger,
     ) -> None:
-        self._admin = admin
-        self._wanted = wanted
+        self._look = look
         self._clock = clock
         self._health = health
         self._metrics = metrics
@@ -45,7 +46,7 @@ class RegistrationKeeper:
 
     async def check(self) -> Registration:
         """One look."""
-        found = await keep_registered(self._admin, self._wanted)
+        found = await self._look()
         self._metrics.registered.set(found.problem is None)
         if found.problem is not None:
             self._log.warning("no webhook registered", reason=found.problem)
@@ -55,5 +56,14 @@ class RegistrationKeeper:
             self._log.info("webhook registered", made=found.made, removed=found.removed)
         if found.expires_ms is not None:
             self._metrics.expires.set(found.expires_ms / 1_000)
-        self._health.check("webhook", ok=True, detail=f"registered as {found.webhook_id}")
+        self._health.check("webhook", ok=True, detail=_told(found))
         return found
+
+
+def _told(found: Registration) -> str:
+    ends = (
+        ""
+        if found.expires_ms is None
+        else f"until {datetime.fromtimestamp(found.expires_ms / 1_000, UTC):%Y-%m-%d}"
+    )
+    return "; ".join(filter(None, (f"registered as {found.webhook_id}", ends, found.limits)))

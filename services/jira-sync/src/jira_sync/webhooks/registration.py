@@ -57,37 +57,44 @@ class WebhookAdmin(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What our registration should be. ``name`` is ours alone: it is how an orphan is known."""
+    """What our registration should be. ``name`` is ours alone: it is how an orphan is known.
+
+    Without a ``secret`` nothing is signed, and the address has a secret part that ``shown_url`` leaves out.
+    """
 
     name: str
     url: str
-    secret: str
+    secret: str | None
+    shown_url: str = ""
 
     def body(self) -> Json:
         """What Jira is asked for. The secret goes nowhere else."""
+        signed = {} if self.secret is None else {"secret": self.secret}
         return {
             "name": self.name,
             "url": self.url,
             "events": list(EVENTS),
             "filters": {"issue-related-events-section": ""},
             "excludeBody": False,
-            "secret": self.secret,
+            **signed,
         }
 
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """What was found or made; ``problem`` says what an administrator must do when there is none."""
+    """What was found or made. ``problem`` says what a person must do when there is none, ``limits`` what it lacks."""
 
     webhook_id: str | None
     made: bool = False
     removed: int = 0
     expires_ms: int | None = None
     problem: str | None = None
+    limits: str | None = None
 
 
 async def keep_registered(admin: WebhookAdmin, wanted: Wanted) -> Registration:
     """Finds ours, removes our orphans, makes one when there is none. Never raises for a refused account."""
+    shown = wanted.shown_url or wanted.url
     try:
         path, rows = await _find_path(admin)
         made = not any(_is_good(row, wanted) for row in rows)
@@ -100,11 +107,9 @@ async def keep_registered(admin: WebhookAdmin, wanted: Wanted) -> Registration:
         for row in removed:
             await admin.unregister(path, _id(row))
     except (ForbiddenError, ScanFailedError, NotSupportedError) as error:
-        return Registration(None, problem=f"{error}; ask an administrator to register {wanted.url}")
+        return Registration(None, problem=f"{error}; ask an administrator to register {shown}")
     if not kept:
-        return Registration(
-            None, problem=f"Jira took the webhook and does not list it: look for {wanted.url}"
-        )
+        return Registration(None, problem=f"Jira took the webhook and does not list it: look for {shown}")
     expires = kept[0].get("expirationDate")
     return Registration(_id(kept[0]), made, len(removed), expires if isinstance(expires, int) else None)
 
