@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 from tests.jira_sync import small_site
-from tests.jira_sync.simulator import Simulator
+from tests.jira_sync.simulator import Simulator, Steering
 from tests.jira_sync.small_site import POINTS_FIELD, SPRINT_FIELD
 
 from jira_sync.parse import points
@@ -45,7 +45,7 @@ DEADLINE = 40.0
 class Service:
     """A jira-sync process with a site id of its own, so that tests share the topics of one broker."""
 
-    def __init__(self, kafka: str, simulator: Simulator, **settings: str) -> None:
+    def __init__(self, kafka: str, simulator: Steering, **settings: str) -> None:
         self.site_id = f"site-{uuid.uuid4().hex[:8]}"
         self._kafka = kafka
         self._port = free_ports(1)[0]
