@@ -111,7 +111,7 @@ class Desk:
 
     async def _tell_sprints(self) -> None:
         view = self._view
-        tellings = view.tell_sprints(view.server_now)
+        tellings = await view.tell_sprints(self._reader)
         records = [r for telling in tellings for r in self._publication.sprint(telling, view.version)]
         await self._publication.commit(records, "webhook")
         view.settle(tellings)

@@ -15,7 +15,7 @@ from jira_sync.domain.fields import SiteFields, discover, with_boards
 from jira_sync.domain.structure import configured_estimate, read_board, read_sprint, read_version
 from jira_sync.errors import ForbiddenError, ScanFailedError, UnreadableError
 from jira_sync.paging import all_offset_items
-from jira_sync.parse import Json, text
+from jira_sync.parse import Json, optional_part, optional_text, text
 from jira_sync.reader import JiraReader
 from jira_sync.scope import Scope
 from troth_contracts.jira import Board, Sprint, Version
@@ -35,6 +35,8 @@ class Frame:
     projects: Mapping[str, str] = field(default_factory=dict)
     """Key by id of every project a board shows."""
     set_aside: Mapping[str, str] = field(default_factory=dict)
+    filters: Mapping[str, str | None] = field(default_factory=dict)
+    """Id of the saved filter by board."""
     left_out: Mapping[str, str] = field(default_factory=dict)
     """The rule by board id of every board the configuration leaves out."""
 
@@ -72,7 +74,8 @@ async def read_frame(reader: JiraReader, site_id: str, scope: Scope) -> Frame:
     fields = with_boards(found, _estimates(raw))
     boards = (read_board(site_id, b.document, b.configuration, b.projects, fields) for b in raw)
     projects = {text(project, "id"): text(project, "key") for board in raw for project in board.projects}
-    return Frame(fields, {board.id: board for board in boards}, projects, aside, left_out)
+    filters = {text(b.document, "id"): _filter_id(b.configuration) for b in raw}
+    return Frame(fields, {board.id: board for board in boards}, projects, aside, filters, left_out)
 
 
 async def read_versions(
@@ -186,6 +189,11 @@ def _estimates(boards: Sequence[_RawBoard]) -> list[tuple[list[str], str]]:
         for board in boards
         if (field_id := configured_estimate(board.configuration)) is not None
     ]
+
+
+def _filter_id(configuration: Json) -> str | None:
+    found = optional_text(optional_part(configuration, "filter"), "id")
+    return found if found and found.isascii() and found.isdigit() else None
 
 
 def _is_closed(document: Json) -> bool:

@@ -112,6 +112,8 @@ class IssueIntake:
                 continue
             news = list(self._told(told))
             records += news
+            if any(record is not None for record in news):
+                self._view.issue_changed(told.issue.id)
             self._note_gap(told.issue.id, news, feed)
         self._judged = self._judged[0] + len(page) - dead, self._judged[1] + dead
         return records

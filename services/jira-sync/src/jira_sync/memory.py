@@ -112,6 +112,14 @@ class PlanningMemory:
         """Keys the issue was ever published under; a renamed project leaves no changelog item."""
         return self._former.get(issue_id, ())
 
+    def members_of(self, sprint_id: str) -> frozenset[str]:
+        """Ids of the issues that were ever in the sprint; sub-tasks follow their stories and are left out."""
+        return frozenset(
+            issue_id
+            for issue_id in self._members.get(sprint_id, ())
+            if not self._timelines[issue_id].is_subtask
+        )
+
     def timelines_of(self, sprint_id: str) -> Iterator[Timeline]:
         """Every issue that was ever in the sprint."""
         return (self._timelines[issue_id] for issue_id in self._members.get(sprint_id, ()))

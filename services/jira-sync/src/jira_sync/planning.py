@@ -11,6 +11,7 @@ from jira_sync.frame import Frame, SprintBook, read_frame
 from jira_sync.parse import Json
 from jira_sync.reader import JiraReader
 from jira_sync.scope import Scope
+from jira_sync.shares import BoardFilters
 from troth_contracts.jira import Board, Sprint
 
 
@@ -25,6 +26,7 @@ class Planning:
         self.versions_aside: Mapping[str, str] = {}
         self.version_ids: frozenset[str] | None = None
         """Of every version in the last list; None before the first."""
+        self.filters = BoardFilters()
         self._book = SprintBook()
         self._read_at: float | None = None
         self._differing: set[str] = set()
@@ -51,6 +53,7 @@ class Planning:
         }
         changed = boards != self.frame.boards
         self.frame, self._read_at = replace(frame, boards=boards), now
+        self.filters.expire()
         return set(self.sprints) if changed else set()
 
     async def refresh_sprints(self, reader: JiraReader, site_id: str, *, full: bool) -> set[str]:
@@ -89,4 +92,5 @@ class Planning:
 
     def set_aside(self) -> dict[str, str]:
         """Everything that could not be read, with the reason."""
-        return {**self.frame.set_aside, **self._book.set_aside, **self.versions_aside}
+        filters = {f"filter of board {board_id}": why for board_id, why in self.filters.set_aside.items()}
+        return {**self.frame.set_aside, **self._book.set_aside, **filters, **self.versions_aside}

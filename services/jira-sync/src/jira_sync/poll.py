@@ -242,7 +242,7 @@ class Poller:
             records += publication.board(board, view.memory.trails.changes(board), version)
         if full:
             records += await self._versions()
-        tellings = view.tell_sprints(server_now)
+        tellings = await view.tell_sprints(self._reader)
         for telling in tellings:
             records += publication.sprint(telling, version)
         scope = self._plan.scope.fingerprint()

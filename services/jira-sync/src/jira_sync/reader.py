@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 
 from jira_sync.parse import Json
 
-EntityKind = Literal["issue", "sprint", "board", "version"]
+EntityKind = Literal["issue", "sprint", "board", "version", "filter"]
 ProjectStatus = Literal["live", "archived", "deleted"]
 MOST_RECONCILED = 50
 
@@ -79,7 +79,7 @@ class JiraReader(Protocol):
         ...
 
     async def find(self, kind: EntityKind, entity_id: str, fields: Sequence[str] = ()) -> Json:
-        """One issue, sprint, board or version, not through the index. MissingError when it is not there."""
+        """One entity, not through the index. MissingError when it is not there."""
         ...
 
     async def projects(self, status: ProjectStatus) -> Sequence[Json]:

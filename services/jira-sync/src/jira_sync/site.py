@@ -27,6 +27,7 @@ _PATHS: dict[EntityKind, str] = {
     "version": f"{PLATFORM}/version",
     "sprint": f"{AGILE}/sprint",
     "board": f"{AGILE}/board",
+    "filter": f"{PLATFORM}/filter",
 }
 
 

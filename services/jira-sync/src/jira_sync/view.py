@@ -112,14 +112,31 @@ class SiteView:
     def _settle_before(self, moment: datetime) -> None:
         self.settled_before = max(self.settled_before or moment, moment)
 
-    def tell_sprints(self, server_now: datetime) -> list[SprintTelling]:
-        """Every dirty sprint with its figures."""
-        boards, memory = self.planning.frame.boards, self.memory
-        return [
-            tell_sprint(sprint, boards, memory, settled_before=self.settled_before, start_by=self._start_by)
+    async def tell_sprints(self, reader: JiraReader) -> list[SprintTelling]:
+        """Every dirty sprint with its figures; of shared ones it is asked which board shows what."""
+        memory, frame, filters = self.memory, self.planning.frame, self.planning.filters
+        sprints = [
+            sprint
             for sprint_id, sprint in self.planning.sprints.items()
-            if sprint_id in self.dirty and not self._is_frozen(sprint_id, server_now)
+            if sprint_id in self.dirty and not self._is_frozen(sprint_id)
         ]
+        await filters.look(reader, frame, sprints, memory)
+        return [
+            tell_sprint(
+                sprint,
+                frame.boards,
+                memory,
+                settled_before=self.settled_before,
+                start_by=self._start_by,
+                selection=filters.selection(sprint, frame, memory.members_of(sprint.id)),
+            )
+            for sprint in sprints
+        ]
+
+    def issue_changed(self, issue_id: str) -> None:
+        """Its boards may be others now, and so its sprints' figures on each of them."""
+        if self.planning.filters.forget(issue_id):
+            self.dirty |= self.memory.sprints_now(issue_id)
 
     def settle(self, tellings: Sequence[SprintTelling]) -> None:
         """After the commit: what was told is published; what may still change is looked at again."""
@@ -134,9 +151,9 @@ class SiteView:
             if sprint.provisional and sprint.state == "closed"
         }
 
-    def _is_frozen(self, sprint_id: str, server_now: datetime) -> bool:
+    def _is_frozen(self, sprint_id: str) -> bool:
         """Final figures stand where the past they rest on is gone: too old, or an issue was deleted since."""
         published = self.memory.published.get(sprint_id)
         if published is None or self.planning.sprints[sprint_id].completed_at != published.completed_at:
             return False
-        return is_out_of_reach(published, server_now) or self.memory.lost_a_part_of(published)
+        return is_out_of_reach(published, self.server_now) or self.memory.lost_a_part_of(published)

@@ -86,7 +86,8 @@ def _numbers(body: Contract) -> Iterable[Decimal | None]:
         case jira.Issue():
             return (body.estimate,)
         case jira.Sprint():
-            return [figures.points for figures in (body.commitment, body.result) if figures]
+            shared = [f for share in body.shares for f in (share.commitment, share.result)]
+            return [figures.points for figures in (body.commitment, body.result, *shared) if figures]
         case _:
             return ()
 

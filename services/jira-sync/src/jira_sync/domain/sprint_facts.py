@@ -166,6 +166,12 @@ def _points(rules: BoardRules, timeline: Timeline, standing: Standing | None) ->
     return (rules.points(timeline, standing) if standing is not None else None) or _NOTHING
 
 
+def combined(*figures: SprintFigures) -> SprintFigures:
+    """Sums that have no issue in common, as one."""
+    parts = ((part.issue_id, part.points) for figure in figures for part in figure.issues)
+    return _figures(sorted(parts, key=lambda part: int(part[0])))
+
+
 def _figures(parts: Iterable[tuple[str, Decimal | None]]) -> SprintFigures:
     issues = tuple(
         SprintIssue(issue_id=issue_id, points=points) for issue_id, points in parts if points is not None

@@ -97,7 +97,15 @@ async def read_team_sprints(connection: Connection, team: str) -> list[model.Spr
         ORDER BY body->>'planned_start_at' NULLS LAST, key
     """
     found = await _bodies(connection, statement, {"site": site, "board": board}, jira.Sprint)
-    return [to_sprint(wire) for wire in found.values()]
+    return [to_sprint(own_part(wire, board)) for wire in found.values()]
+
+
+def own_part(wire: jira.Sprint, board: str) -> jira.Sprint:
+    """The sprint with this board's own figures, where boards with different filters share it."""
+    share = next((share for share in wire.shares if share.board_id == board), None)
+    if share is None:
+        return wire
+    return msgspec.structs.replace(wire, commitment=share.commitment, result=share.result)
 
 
 async def read_typical_sizes(connection: Connection, roster: Roster) -> TypicalSizes:
