@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from typing import Any
 
 import httpx
 import pytest
@@ -38,7 +39,7 @@ class Server:
 class Desk:
     """A client, the server behind it and the clock they share."""
 
-    def __init__(self, *answers: Answer, tries: int = TRIES, seed: int = 1) -> None:
+    def __init__(self, *answers: Answer, tries: int = TRIES, seed: int = 1, **more: Any) -> None:
         self.clock = AutoClock(NOW)
         self.server = Server(self.clock, answers)
         self.budget = RequestBudget(1_000, 1_000, 10, self.clock)
@@ -49,6 +50,7 @@ class Desk:
             transport=httpx.MockTransport(self.server),
             rng=random.Random(seed),
             tries=tries,
+            **more,
         )
 
     async def ask(self) -> httpx.Response:
@@ -82,6 +84,14 @@ class TestRetries:
         desk = Desk(fault(), fault(), ok())
         assert (await desk.ask()).json() == {"done": True}
         assert len(desk.server.asked_at) == 3
+
+    async def test_an_answer_that_is_none_is_asked_for_again(self) -> None:
+        page = httpx.Response(200, text="<html>Something went wrong</html>")
+        desk = Desk(page, page, ok(), is_whole=lambda answer: answer.text.startswith("{"))
+        assert (await desk.ask()).json() == {"done": True}
+        lasting = Desk(page, is_whole=lambda answer: answer.text.startswith("{"))
+        with pytest.raises(TransientError, match="an answer that is none after 6 tries"):
+            await lasting.ask()
 
     @pytest.mark.parametrize("status", [200, 204, 301, 400, 401, 403, 404, 409, 410, 422])
     async def test_an_answer_that_another_try_would_not_change_goes_to_the_caller(self, status: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -123,7 +123,10 @@ class _Again(Exception):
 
 
 class HttpClient:
-    """httpx with the manners of this project. 4xx answers other than the retried ones go back to the caller."""
+    """httpx with the manners of this project. 4xx answers other than the retried ones go back to the caller.
+
+    ``is_whole`` judges answers below 300: one that is not, such as half a body, is asked for again.
+    """
 
     def __init__(
         self,
@@ -137,6 +140,7 @@ class HttpClient:
         transport: httpx.AsyncBaseTransport | None = None,
         rng: random.Random | None = None,
         tries: int = TRIES,
+        is_whole: Callable[[httpx.Response], bool] = lambda _response: True,
     ) -> None:
         self._client = httpx.AsyncClient(
             base_url=base_url,
@@ -151,6 +155,7 @@ class HttpClient:
         self._clock = clock
         self._rng = rng or random.Random()
         self._tries = tries
+        self._is_whole = is_whole
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -197,6 +202,8 @@ class HttpClient:
                 _refuse_long(wait.seconds or 0.0, response)
                 raise _Again(f"answered {response.status_code}{request_id(response)}", wait)
             self._budget.answered(name, response.headers)
+        if response.status_code < 300 and not self._is_whole(response):
+            raise _Again(f"an answer that is none{request_id(response)}", ServerWait(None))
         return response
 
     def _wait(self, state: RetryCallState) -> float:

@@ -20,7 +20,7 @@ from jira_sync.oauth import OAuthApp, OAuthLogin, TokenFile
 from jira_sync.points import PointsLedger
 from jira_sync.sessions import JiraSessions, Place
 from jira_sync.settings import JiraSettings
-from jira_sync.site import SiteHttp
+from jira_sync.site import SiteHttp, looks_whole
 from troth_chassis.clock import Clock
 from troth_chassis.http import HttpClient, RequestBudget
 
@@ -55,6 +55,7 @@ async def open_reader(
             timeout=settings.jira_request_timeout_seconds,
             auth=HttpxLogin(login),
             rng=rng,
+            is_whole=looks_whole,
         )
         stack.push_async_callback(client.close)
         dialects: dict[str, type[AnyReader]] = {

@@ -142,8 +142,13 @@ class JiraSessions:
         return client
 
     def _note(self, response: requests.Response, *_: object, **__: object) -> None:
-        """Remembers the headers in the thread: the client does not hand them out."""
+        """Remembers the headers in the thread: the client does not hand them out.
+
+        ValueError for an answer that is none: the client would take a page of HTML for an empty object.
+        """
         self._own.headers = {name.lower(): value for name, value in response.headers.items()}
+        if response.status_code < 300 and not is_whole_json(response.status_code, response.content):
+            raise ValueError("the body is not whole")
 
     def _wait(self, state: RetryCallState) -> float:
         """What the server asked plus 0-20 % jitter, else exponential with full jitter."""
@@ -152,6 +157,14 @@ class JiraSessions:
         if asked is not None:
             return max(asked, SHORTEST_WAIT) * (1 + 0.2 * self._rng.random())
         return self._rng.uniform(SHORTEST_WAIT, min(LONGEST_WAIT, 2.0**state.attempt_number))
+
+
+def is_whole_json(status: int, content: bytes) -> bool:
+    """False for a page of HTML, for nothing at all, and for JSON that ends in the middle."""
+    body = content.strip()
+    if not body:
+        return status != 200
+    return (body[:1], body[-1:]) in ((b"{", b"}"), (b"[", b"]"))
 
 
 def _refused(request: str, error: JIRAError) -> NoReturn:

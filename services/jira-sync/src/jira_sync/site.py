@@ -15,7 +15,7 @@ from jira_sync.login import Login
 from jira_sync.needs import refusal
 from jira_sync.parse import Json, instant
 from jira_sync.reader import EntityKind, OffsetPage, ServerInfo
-from jira_sync.sessions import UNAUTHORISED, JiraSessions
+from jira_sync.sessions import UNAUTHORISED, JiraSessions, is_whole_json
 from troth_chassis.errors import TransientError
 from troth_chassis.http import HttpClient, request_id
 
@@ -153,6 +153,11 @@ class SiteReader:
     def _counted_page(self, page: OffsetPage) -> OffsetPage:
         self._budget.received(len(page.items))
         return page
+
+
+def looks_whole(response: httpx.Response) -> bool:
+    """False for a page of HTML, for nothing at all, and for JSON that ends in the middle."""
+    return is_whole_json(response.status_code, response.content)
 
 
 def json_object(response: httpx.Response) -> Json:
