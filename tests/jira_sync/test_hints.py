@@ -15,6 +15,7 @@ from tests.jira_sync.fakes import NOW
 from tests.jira_sync.small_site import status_item
 
 from jira_sync.budget import Pace, Priority, PriorityBudget, asking_as
+from jira_sync.gap import PATIENCE
 from jira_sync.hints import Hint, Hints, hints_of
 from jira_sync.webhooks.follower import Identifiers
 from troth_chassis.clock import ManualClock
@@ -76,7 +77,11 @@ async def test_a_poll_counts_what_no_webhook_announced(stage: Stage) -> None:
     await announced(stage, Hint("issue", "10102"))
     await stage.later(60)
     await stage.scan()
+    assert stage.registry.get_sample_value("jira_sync_webhook_gap_total") == 0, "one may be on its way"
+    await stage.later(PATIENCE)
+    await stage.scan()
     assert stage.registry.get_sample_value("jira_sync_webhook_gap_total") == 1
+    assert stage.registry.get_sample_value("jira_sync_webhook_announced_total") == 1
     feeds = {
         feed: stage.registry.get_sample_value(
             "jira_sync_events_total", {"type": ISSUE_EVENTS.name, "feed": feed}

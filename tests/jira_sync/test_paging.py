@@ -53,6 +53,22 @@ async def test_the_end_is_a_missing_token_or_is_last(last: TokenPage) -> None:
     assert await read_tokens([last]) == []
 
 
+@pytest.mark.parametrize("ending", ["refused", "repeated", "missing"])
+async def test_a_page_that_is_last_and_has_a_successor_is_followed(ending: str) -> None:
+    """It contradicts itself: what stands behind the token counts (fault row T11)."""
+
+    async def fetch(token: str | None) -> TokenPage:
+        if token is None:
+            return TokenPage(({"id": 1},), "more", is_last=True)
+        if token == "more":
+            return TokenPage(({"id": 2},), "end", is_last=True)
+        if ending == "refused":
+            raise ScanFailedError("400")
+        return TokenPage((), "end" if ending == "repeated" else None, is_last=True)
+
+    assert [item["id"] async for page in token_pages(fetch) for item in page] == [1, 2]
+
+
 async def test_a_repeated_token_fails_the_scan_after_one_repeat() -> None:
     asked: list[str | None] = []
 

@@ -12,6 +12,7 @@ from tests.jira_sync.conftest import SITE, Stage
 from tests.jira_sync.fakes import NOW
 from tests.jira_sync.small_site import APA, SPRINT_FIELD, issue, sprint_item
 
+from jira_sync.errors import ForbiddenError
 from troth_contracts.jira import Issue, Sprint, SprintEvent
 from troth_contracts.topics import ISSUE_EVENTS, ISSUES, SPRINT_EVENTS, SPRINTS
 
@@ -90,3 +91,28 @@ async def test_a_subtask_made_after_the_close_is_not_in_it(told: Stage) -> None:
     await told.later(60)
     await told.scan()
     assert sprint(told, "2").subtask_ids == (BEFORE, AFTER)
+
+
+async def test_they_are_told_in_the_transaction_of_their_parent(told: Stage) -> None:
+    """A crash in between would leave them where they were for ever: the next scan sees no change of the parent."""
+    await parent_moves(told)
+    moved = next(
+        batch
+        for batch in reversed(told.kafka.transactions)
+        if any(r.topic == ISSUES.name and r.key == f"{SITE}:{STORY}" for r in batch)
+    )
+    assert {record.key for record in moved if record.topic == ISSUES.name} >= {
+        f"{SITE}:{number}" for number in (STORY, BEFORE, AFTER)
+    }
+
+
+async def test_an_issue_that_is_forbidden_is_not_missing_because_sub_tasks_were_read_after_it(
+    told: Stage,
+) -> None:
+    def refuse(name: str) -> None:
+        if name == "issue/10005":
+            raise ForbiddenError("issue/10005: Jira answered 403")
+
+    told.site.before = refuse
+    told.site.change(STORY, NOW, sprint_item("2", "3"), **{SPRINT_FIELD: [3]})
+    assert await told.poller._intake.read({"10005", STORY}, "repair") == frozenset()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
 from jira_sync.domain.plan_changes import SprintNews, news_in, time_of
+from jira_sync.gap import ANY, CREATED, WebhookGap
 from jira_sync.parse import Json, optional_part, optional_text
 from jira_sync.reader import MOST_RECONCILED
 from troth_chassis.clock import Clock
@@ -32,6 +33,8 @@ class Hint:
     """When a deletion happened, by the webhook."""
     news: SprintNews | None = None
     """What a sprint was, where only the webhook can say it."""
+    change: str = field(default=ANY, compare=False)
+    """Which change of the issue the event is about; the same place is looked at once, whatever changed there."""
 
 
 def hints_of(event: Json) -> tuple[Hint, ...] | None:
@@ -46,7 +49,11 @@ def hints_of(event: Json) -> tuple[Hint, ...] | None:
 
 
 def _issue(event: Json) -> tuple[Hint, ...]:
-    return _named("issue", optional_text(optional_part(event, "issue"), "id"))
+    change = optional_text(optional_part(event, "changelog"), "id") or ANY
+    if event.get("webhookEvent") == "jira:issue_created":
+        change = CREATED
+    found = _named("issue", optional_text(optional_part(event, "issue"), "id"))
+    return tuple(replace(hint, change=change) for hint in found)
 
 
 def _issue_deleted(event: Json) -> tuple[Hint, ...]:
@@ -113,6 +120,7 @@ class Hints:
         self._given = 0
         self._changed = asyncio.Event()
         self._announced: dict[str, float] = {}
+        self.gap = WebhookGap(clock)
         self.listening = False
         """True once webhooks are expected: only then a change without one is a gap."""
 
@@ -123,6 +131,7 @@ class Hints:
             self._pending[hint] = self._given
             if hint.kind == "issue":
                 self._announced[hint.id] = self._clock.monotonic()
+                self.gap.heard(hint.id, hint.change)
         self._tell()
         return self._given
 
@@ -159,10 +168,6 @@ class Hints:
             sleeping.cancel()
             hinted.cancel()
             await asyncio.gather(sleeping, hinted, return_exceptions=True)
-
-    def was_announced(self, issue_id: str) -> bool:
-        """True when a webhook named the issue lately."""
-        return self._announced.get(issue_id, -ANNOUNCED_FOR) > self._clock.monotonic() - ANNOUNCED_FOR
 
     def announced(self) -> Sequence[tuple[str, ...]]:
         """Batches of issues named lately, newest first; one empty batch when there are none."""

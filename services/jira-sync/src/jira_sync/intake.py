@@ -12,8 +12,9 @@ from collections.abc import Collection, Iterable, Sequence
 import structlog
 
 from jira_sync.errors import ForbiddenError, MissingError, UnreadableError
+from jira_sync.gap import CREATED
 from jira_sync.hints import Hints
-from jira_sync.metrics import Feed, SyncMetrics
+from jira_sync.metrics import Feed
 from jira_sync.parse import Json
 from jira_sync.publication import Publication
 from jira_sync.reader import JiraReader
@@ -35,14 +36,12 @@ class IssueIntake:
         reader: JiraReader,
         publication: Publication,
         hints: Hints,
-        metrics: SyncMetrics,
         log: structlog.stdlib.BoundLogger,
     ) -> None:
         self._view = view
         self._reader = reader
         self._publication = publication
         self._hints = hints
-        self._metrics = metrics
         self._log = log
         self._letters = LetterLimit()
         self._judged = (0, 0)
@@ -110,11 +109,13 @@ class IssueIntake:
                 self._log.warning("issue set aside", issue=raw.document.get("id"), reason=error.reason)
                 records.append(self._publication.letter(raw, error))
                 continue
+            is_new = told.issue.id not in self._view.memory
             news = list(self._told(told))
             records += news
             if any(record is not None for record in news):
                 self._view.issue_changed(told.issue.id)
-            self._note_gap(told.issue.id, news, feed)
+            if feed != "backfill":
+                self._note_gap(told, news, is_new=is_new)
         self._judged = self._judged[0] + len(page) - dead, self._judged[1] + dead
         return records
 
@@ -131,8 +132,10 @@ class IssueIntake:
             self._followers |= view.memory.subtasks_of(issue.id)
         return self._publication.issue(told, view.version)
 
-    def _note_gap(self, issue_id: str, news: Sequence[OutRecord | None], feed: Feed) -> None:
-        """The poll found a change that no webhook announced, though webhooks are expected."""
-        is_news = any(record is not None for record in news)
-        if is_news and feed == "poll" and self._hints.listening and not self._hints.was_announced(issue_id):
-            self._metrics.unannounced.inc()
+    def _note_gap(self, told: IssueTelling, news: Sequence[OutRecord | None], *, is_new: bool) -> None:
+        """Changes that are news here should have been announced, where webhooks are expected."""
+        if not self._hints.listening or all(record is None for record in news):
+            return
+        events = zip(told.events, news[1:], strict=False)
+        changes = {event.history_id for event, record in events if record is not None}
+        self._hints.gap.found(told.issue.id, changes | ({CREATED} if is_new else set()))

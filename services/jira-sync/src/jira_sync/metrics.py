@@ -33,7 +33,10 @@ class SyncMetrics:
             "jira_sync_absent", "Issues missing at the last census, by class", ["class"], registry=registry
         )
         self.unannounced = Counter(
-            "jira_sync_webhook_gap", "Issues a poll found changed that no webhook named", registry=registry
+            "jira_sync_webhook_gap", "Changes no webhook has announced, 40 minutes later", registry=registry
+        )
+        self.announced = Counter(
+            "jira_sync_webhook_announced", "Changes a webhook has announced", registry=registry
         )
         self.dead_letters = Counter(
             "jira_sync_dead_letters", "Documents that could not be read", registry=registry
@@ -48,7 +51,10 @@ class SyncMetrics:
             registry=registry,
         )
         self.watermark_age = Gauge(
-            "jira_sync_watermark_age_seconds", "Age of the watermark", ["scope"], registry=registry
+            "jira_sync_watermark_age_seconds",
+            "Since the time up to which everything is published, by the source's clock",
+            ["scope"],
+            registry=registry,
         )
         self.backfill = Gauge(
             "jira_sync_backfill_ratio", "Share of the first scan that is done (0 to 1)", registry=registry

@@ -103,7 +103,7 @@ class Poller:
         self._deep_at: datetime | None = None
         self._admitted = False
         self._view = SiteView(plan.site_id, plan.scope, clock.monotonic, plan.start_by)
-        self._intake = IssueIntake(self._view, reader, publication, self._hints, metrics, log)
+        self._intake = IssueIntake(self._view, reader, publication, self._hints, log)
         self._census = Census(self._view, self._intake, reader, publication, plan.census_seconds, metrics)
         self._backfill = Backfill(self._view, self._intake, reader, publication, metrics, log)
         self._desk = Desk(
@@ -290,6 +290,9 @@ class Poller:
         detail = f"{len(view.memory)} issues, {len(view.planning.sprints)} sprints"
         self._health.check("jira", ok=True, detail="; ".join(filter(None, (detail, self._detail()))))
         metrics.scans.labels("complete").inc()
+        announced, unannounced = self._hints.gap.judge()
+        metrics.announced.inc(announced)
+        metrics.unannounced.inc(unannounced)
         metrics.scan_seconds.observe(seconds)
         metrics.issues.set(len(view.memory))
         metrics.set_aside.labels("board").set(len(view.planning.set_aside()))
@@ -311,5 +314,8 @@ class Poller:
             self._log.warning("pause not told", reason=str(kafka))
 
     def _watermark_age(self) -> float:
-        position = self._watermark.position if self._watermark else None
-        return (self._clock.now() - position).total_seconds() if position else 0.0
+        """Since everything was read; the overlap that is read again is no age."""
+        mark = self._watermark
+        if mark is None or not mark.backfill_complete:
+            return 0.0
+        return (self._clock.now() - mark.position - self._plan.overlap).total_seconds()
