@@ -9,6 +9,7 @@ MEMBERS := contracts services/chassis services/crm-sync services/jira-sync servi
 LOCK := deploy/locks/development.txt
 # Most tests wait for a broker, a poll or a time-out; each of the JOBS has servers of its own.
 JOBS ?= 4
+FAULTS := $(wildcard tests/integration/test_*_faults_*.py tests/integration/test_*_kill.py) tests/e2e/test_kill.py
 PUBLIC_SPRINTS := $(or $(TROTH_FIXTURES),../shared/fixtures)/sprints-tse2017
 
 .PHONY: help setup demo test check lint backtest bench faults kafka generate lock clean
@@ -48,8 +49,8 @@ backtest: $(STAMP) ## Hold the forecast against real sprints; fails outside its 
 bench: $(STAMP) ## Measure rates, latencies and costs beside a baseline or bound of the same run (ONLY=group, QUICK=1)
 	@$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY)) $(if $(QUICK),--quick)
 
-faults: $(STAMP) ## Kill services at random moments and compare the outcome (FULL=1: at full size)
-	@$(BIN)/python -m pytest tests/e2e -k kill
+faults: $(STAMP) ## Everything a vendor, a network or kill -9 can do, judged by the simulators' logs (FULL=1: at full size)
+	@$(if $(FULL),TROTH_FULL=1) $(BIN)/python -m pytest $(if $(FULL),-o timeout=3600) $(FAULTS)
 
 kafka: $(STAMP) ## Run one local Apache Kafka by hand until Ctrl-C
 	@$(BIN)/python -m troth_sandbox.brokers

@@ -141,12 +141,15 @@ class Topics:
             group_id=None,
             isolation_level="read_committed",
             auto_offset_reset="earliest",
+            fetch_max_wait_ms=5,  # the broker answers one request of a connection at a time
         )
 
     async def start(self) -> None:
         await self._consumer.start()
         self._parts = [TopicPartition(t.name, n) for t in self._topics for n in range(t.partitions)]
         self._consumer.assign(self._parts)
+        for part, start in (await self._consumer.beginning_offsets(self._parts)).items():
+            self._consumer.seek(part, start)
 
     async def stop(self) -> None:
         await self._consumer.stop()
@@ -218,7 +221,9 @@ class Life:
     async def stop(self) -> None:
         """Ends it as a process ends: in the middle of whatever it does."""
         self.task.cancel()
-        await asyncio.gather(self.task, return_exceptions=True)
+        await asyncio.wait([self.task])
+        if not self.task.cancelled():
+            self.task.exception()  # the test has seen it, or is about to fail for another reason
         await self.writer.stop()
 
 
@@ -259,7 +264,12 @@ class Play:
         """``settings`` are those of the service."""
         auth = self.seed["auth"]
         self.settings = settings_of(url, auth["token"]).model_copy(
-            update={"jira_site_id": self.site_id, "jira_email": auth["email"], **settings}
+            update={
+                "kafka_bootstrap_servers": self.kafka,
+                "jira_site_id": self.site_id,
+                "jira_email": auth["email"],
+                **settings,
+            }
         )
         await self.topics.start()
 
@@ -271,8 +281,8 @@ class Play:
         self.lives.append(Life(self, reader, writer or self.writer()))
         return self.lives[-1]
 
-    async def until(self, elapsed: float, life: Life | None = None) -> None:
-        """Time passes; afterwards the service rests."""
+    async def until(self, elapsed: float, life: Life | None = None, *, resting: bool = True) -> None:
+        """Time passes; afterwards the service rests (``resting=False``: waits for whatever it waits for)."""
         found = life or self.lives[-1]
         horizon = elapsed
         while True:
@@ -283,12 +293,12 @@ class Play:
             if found.task.done():
                 found.task.result()
                 raise AssertionError("the service ended by itself")
-            if found.hints.resting:
+            if found.hints.resting or not resting:
                 return
             horizon += 10
 
-    async def passes(self, seconds: float) -> None:
-        await self.until(self.clock.monotonic() + seconds)
+    async def passes(self, seconds: float, *, resting: bool = True) -> None:
+        await self.until(self.clock.monotonic() + seconds, resting=resting)
 
     # What people do
 
@@ -298,6 +308,21 @@ class Play:
     def edit(self, issue: int | str, *, bulk: bool = False, **fields: Any) -> None:
         """Someone changes fields of an issue now."""
         writes.edit_issue(self.site, str(issue), "account-ada", fields, self.now_ms(), bulk=bulk)
+
+    def change_project(self, key: str, *, state: str | None = None, browsable: bool | None = None) -> None:
+        """Someone archives, trashes or restores a project, or the account's access to it changes."""
+        project = self.site.store.project(key)
+        changes = {"state": state, "browsable": browsable}
+        given = {name: value for name, value in changes.items() if value is not None}
+        self.site.store.catalogue.projects[project.id] = msgspec.structs.replace(project, **given)
+        self.site.index.forget_results()
+
+    def change_out_of_sight(self, issue: int, **fields: Any) -> None:
+        """An issue of a project the account cannot see is changed."""
+        project = self.site.store.catalogue.projects[self.site.store.find(issue).project_id]  # type: ignore[union-attr]
+        self.site.store.catalogue.projects[project.id] = msgspec.structs.replace(project, browsable=True)
+        self.edit(issue, **fields)
+        self.site.store.catalogue.projects[project.id] = project
 
     def fault(
         self,
@@ -317,9 +342,13 @@ class Play:
 
     # The judge
 
+    def log(self) -> list[Json]:
+        """The write log as the admin API gives it."""
+        found: list[Json] = msgspec.to_builtins(self.site.write_log.entries)
+        return found
+
     def truth(self) -> Truth:
-        log = msgspec.to_builtins(self.site.write_log.entries)
-        return truth_of(self.seed, log, moments=self._moments)
+        return truth_of(self.seed, self.log(), moments=self._moments)
 
     async def difference(self) -> Difference:
         """What is published against the write log and the store."""
@@ -356,6 +385,11 @@ class Play:
                 break
             await asyncio.sleep(0.1)
         assert not found, found
+
+    async def published_ids(self, topic: Topic) -> set[str]:
+        """Ids that are published and not deleted."""
+        await self.topics.refresh()
+        return set(self._published(topic))
 
     def _published(self, topic: Topic) -> dict[str, object]:
         folded_to: dict[str, object] = {}
