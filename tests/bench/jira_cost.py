@@ -30,7 +30,7 @@ from typing import Any
 from rich.table import Table
 from tests.bench import jira_world
 from tests.bench.group import Bench, Figures
-from tests.bench.jira_stage import ONCE_A_DAY, Service, Site, open_service, open_site
+from tests.bench.jira_stage import ONCE_A_DAY, Service, Site, open_kafka, open_service, open_site
 from tests.bench.jira_world import Size
 
 from jira_sync.domain.fields import SiteFields
@@ -133,11 +133,12 @@ def alone(url: str) -> tuple[float, dict[str, int]]:
     return time.monotonic() - began, json.loads(done.stdout)
 
 
-def measure(bench: Bench, bootstrap: str) -> Figures:
+def measure(bench: Bench) -> Figures:
     """Both readers on one site that answers 200 ms late, one after the other."""
     size = jira_world.SMALL if bench.quick else jira_world.FULL
     with (
         tempfile.TemporaryDirectory(prefix="troth-bench-") as folder,
+        open_kafka(Path(folder)) as bootstrap,
         open_site(Path(folder), jira_world.seed(size)) as site,
     ):
         site.be_slow(LATENCY_SECONDS)

@@ -13,10 +13,12 @@ from typing import Any
 
 import httpx
 from tests.bench import jira_world
+from tests.e2e.play import GIVEN_SERVERS, REAL_KAFKA
 
 from troth_chassis.topic_reader import read_topic
 from troth_contracts.codec import InRecord, decode
 from troth_contracts.topics import Topic
+from troth_sandbox.brokers import open_broker
 from troth_sandbox.ports import free_ports
 from troth_sandbox.processes import ChildProcess
 
@@ -124,6 +126,14 @@ class Service:
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
         raise LookupError("this system does not tell the peak memory of a process")
+
+
+@contextmanager
+def open_kafka(folder: Path) -> Iterator[str]:
+    """Bootstrap servers of a real Kafka of its own: topics must be empty."""
+    environ = {name: value for name, value in os.environ.items() if name not in GIVEN_SERVERS}
+    with open_broker(environ, folder / "kafka", kinds=REAL_KAFKA, say=lambda _sentence: None) as broker:
+        yield broker.bootstrap
 
 
 @contextmanager
