@@ -120,6 +120,11 @@ class Service:
             found += [(decode(topic.name, raw.key, raw.value, raw.headers), raw.timestamp) for raw in own]
         return found
 
+    def cpu_seconds(self) -> float:
+        """Processor time used so far: what is left of a slow run when the machine was busy (Linux)."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def peak_memory(self) -> int:
         """Largest resident size so far, in bytes (Linux)."""
         for line in Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii").splitlines():

@@ -5,13 +5,14 @@ from datetime import UTC, datetime
 
 import pytest
 from aiokafka import ConsumerRecord
+from aiokafka.partitioner import DefaultPartitioner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from troth_chassis import publisher as module
 from troth_chassis.errors import TransientError
 from troth_chassis.publisher import Publisher
-from troth_chassis.writer import ScopeWriter
+from troth_chassis.writer import ScopeWriter, place
 from troth_contracts import crm, jira
 from troth_contracts.codec import OutRecord, decode
 from troth_contracts.topics import ISSUE_EVENTS, OPPORTUNITIES, Topic, dead_letter_topic
@@ -270,3 +271,10 @@ def consumed(record: OutRecord) -> ConsumerRecord:
 
 def version_of(record: OutRecord) -> int:
     return decode(record.topic, record.key.encode(), record.value, record.headers).version
+
+
+@given(st.binary(min_size=1, max_size=40), st.integers(1, 50))
+def test_a_key_lies_where_the_client_itself_would_put_it(key: bytes, partitions: int) -> None:
+    """Otherwise another producer's records of the same key would lie elsewhere."""
+    numbers = list(range(partitions))
+    assert place(key, numbers, numbers) == DefaultPartitioner()(key, numbers, numbers)

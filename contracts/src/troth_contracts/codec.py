@@ -19,8 +19,8 @@ from troth_contracts.values import Contract
 Headers = tuple[tuple[str, bytes], ...]
 _encoder = msgspec.json.Encoder(order="deterministic")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SPEC_VERSION = b"1.0"
-_CONTENT_TYPE = b"application/json"
+_SPEC_VERSION = ("ce_specversion", b"1.0")
+_CONTENT_TYPE = ("content-type", b"application/json")
 _MILLISECONDS = re.compile(r"[0-9]{1,18}")  # what a 64-bit column holds
 _MAYBE_NOT_FINITE = re.compile(rb'"\s*[+-]?(s?nan[0-9]*|inf(inity)?)\s*"', re.IGNORECASE)
 
@@ -118,13 +118,13 @@ def _attributes(topic: Topic, event_id: str, subject: str, source: str, at_ms: i
     at = _EPOCH + timedelta(milliseconds=at_ms)  # exact, where a float of seconds loses the last millisecond
     stamp = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return (
-        (_h("specversion"), _SPEC_VERSION),
-        (_h("id"), event_id.encode()),
-        (_h("source"), source.encode()),
-        (_h("type"), topic.ce_type.encode()),
-        (_h("subject"), subject.encode()),
-        (_h("time"), stamp.encode()),
-        ("content-type", _CONTENT_TYPE),
+        _SPEC_VERSION,
+        ("ce_id", event_id.encode()),
+        ("ce_source", source.encode()),
+        ("ce_type", topic.ce_type.encode()),
+        ("ce_subject", subject.encode()),
+        ("ce_time", stamp.encode()),
+        _CONTENT_TYPE,
     )
 
 

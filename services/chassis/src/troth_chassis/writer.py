@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal
 
 from aiokafka import AIOKafkaProducer
@@ -14,6 +15,7 @@ from aiokafka.errors import (
     MessageSizeTooLargeError,
     ProducerFenced,
 )
+from aiokafka.partitioner import DefaultPartitioner
 
 from troth_chassis.clients import STOP_SECONDS, stop_producer
 from troth_chassis.errors import FencedError, PoisonError, TransientError
@@ -113,6 +115,7 @@ class ScopeWriter:
             max_batch_size=256 * 1024,
             max_request_size=4 * 1024 * 1024,
             request_timeout_ms=15_000,
+            partitioner=place,
         )
 
     @property
@@ -122,6 +125,20 @@ class ScopeWriter:
     def _fence(self) -> FencedError:
         self._fenced = True
         return FencedError(self._fenced_sentence)
+
+
+_own_place = DefaultPartitioner()
+
+
+@lru_cache(maxsize=1_024)
+def _place(key: bytes, partitions: tuple[int, ...]) -> int:
+    found: int = _own_place(key, list(partitions), list(partitions))
+    return found
+
+
+def place(key: bytes, partitions: Sequence[int], _available: Sequence[int]) -> int:
+    """The client's own choice of partition, remembered: it hashes in Python, and neighbours often share a key."""
+    return _place(key, tuple(partitions))
 
 
 async def _send_all(producer: AIOKafkaProducer, records: Sequence[OutRecord]) -> None:

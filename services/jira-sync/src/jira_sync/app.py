@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import timedelta
 from functools import partial
@@ -30,11 +31,14 @@ from troth_contracts.topics import JIRA_INBOX, dead_letter_topic
 
 STALE_AFTER = LONGEST_ASKED_WAIT * (1 + JITTER) + 300
 """A quota may close for an hour: waiting as told, and a little longer, is progress."""
+GARBAGE = 100_000
+"""Objects between two looks of the collector. A page is that many, none in cycles, and each look walks the memory."""
 
 
 @contextlib.asynccontextmanager
 async def build(chassis: Chassis[JiraSettings]) -> AsyncIterator[Sequence[Loop]]:
     """The loops of the configured site: the poll, the inbox, and the webhook's registration."""
+    gc.set_threshold(GARBAGE)
     settings = chassis.settings
     writer = ScopeWriter(
         settings.kafka_bootstrap_servers, SERVICE, settings.site_id, settings.kafka_producer_mode

@@ -1,14 +1,18 @@
 """Reads whole projects, newest issues first, each taken up where it was left.
 
-The mark of a project goes with every page in the same transaction and says where the next one begins: after a crash
-only the pages in flight are read again. A project is read when it has no finished mark for today's configuration: the
-first time, when it was renamed, when other things of it are wanted, when it comes back, and when people ask.
+The mark of a project goes with its pages in the same transaction and says where the next one begins: after a crash
+only the pages in flight are read again. Several projects are fetched at once, one at a time is published. A project is
+read when it has no finished mark for today's configuration: the first time, when it was renamed, when other things of
+it are wanted, when it comes back, and when people ask.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import structlog
@@ -21,11 +25,24 @@ from jira_sync.parse import text
 from jira_sync.progress import Progress, words
 from jira_sync.publication import SERVICE, Publication
 from jira_sync.reader import JiraReader
-from jira_sync.scan import issue_pages, project_query
+from jira_sync.scan import issue_groups, project_query
 from jira_sync.view import SiteView
 from troth_contracts.sync import Watermark
 
+PROJECTS_AT_ONCE = 4
+"""A page names the next one, so a single project is read one page after the other."""
+PAGES_TOGETHER = 5
+"""As one transaction, with one request for their changelogs; twenty histories an issue fit into its answer."""
 _NEVER = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What readers of several projects share: one of them publishes at a time, and looks up after it."""
+
+    between: Callable[[], Awaitable[None]]
+    is_late: Callable[[], bool]
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Backfill:
@@ -85,57 +102,55 @@ class Backfill:
 
     async def read(self, between: Callable[[], Awaitable[None]], *, is_late: Callable[[], bool]) -> None:
         """Reads on until all is read or it is late. One project's failure leaves its neighbours their turn."""
-        failure: ScanFailedError | None = None
-        for project in self.pending():
-            try:
-                await self._read_on(project, between, is_late)
-            except ScanFailedError as error:
-                failure = failure or error
-            if is_late():
-                break
-        if failure is not None:
-            raise failure
+        waiting, failures = deque(self.pending()), list[ScanFailedError]()
+        run = _Run(between, is_late)
+
+        async def work() -> None:
+            while waiting and not is_late():
+                try:
+                    await self._read_on(waiting.popleft(), run)
+                except ScanFailedError as error:
+                    failures.append(error)
+
+        await _all_of([asyncio.create_task(work()) for _ in range(PROJECTS_AT_ONCE)], run.turn)
+        if failures:
+            raise failures[0]
 
     def sentence(self) -> str:
         """For people: what is still to be read; empty when nothing is."""
         known = ((self._live[project], self._marks.get(project)) for project in self.pending())
         return ", ".join(words(key, mark) if mark else f"{key} waits" for key, mark in known)
 
-    async def _read_on(
-        self, project: str, between: Callable[[], Awaitable[None]], is_late: Callable[[], bool]
-    ) -> None:
+    async def _read_on(self, project: str, run: _Run) -> None:
         mark = self._marks.get(project)
         if mark is None or not mark.token or mark.scope != self._wanted(project):
-            await self._read_from(await self._begun(project), project, between, is_late)
+            await self._read_from(await self._begun(project), project, run)
             return
         try:
-            await self._read_from(mark, project, between, is_late)
+            await self._read_from(mark, project, run)
         except ScanFailedError:
             if self._marks[project] != mark:
                 raise
             self._log.info("backfill begins anew: its page token is not accepted any more", project=project)
-            await self._read_from(await self._begun(project), project, between, is_late)
+            await self._read_from(await self._begun(project), project, run)
 
-    async def _read_from(
-        self,
-        mark: Watermark,
-        project: str,
-        between: Callable[[], Awaitable[None]],
-        is_late: Callable[[], bool],
-    ) -> None:
+    async def _read_from(self, mark: Watermark, project: str, run: _Run) -> None:
         query, fields = project_query(self._live[project]), self._view.planning.frame.fields.requested()
-        async with aclosing(issue_pages(self._reader, query, fields, token=mark.token)) as pages:
+        groups = issue_groups(self._reader, query, fields, token=mark.token, together=PAGES_TOGETHER)
+        async with aclosing(groups) as pages:
             async for page in pages:
                 read = mark.read + len(page.issues)
                 mark = replace(mark, token=page.token, read=read, backfill_complete=page.token is None)
                 closing = self._publication.project_mark(project, mark)
-                await self._intake.publish(page.issues, "backfill", [closing])
-                self._note(project, mark)
-                await between()
-                if is_late():
+                async with run.turn:
+                    await self._intake.publish(page.issues, "backfill", [closing])
+                    self._note(project, mark)
+                    await run.between()
+                if run.is_late():
                     return
         if not mark.backfill_complete:  # the page after the last was refused
-            await self._mark(project, replace(mark, token=None, backfill_complete=True))
+            async with run.turn:
+                await self._mark(project, replace(mark, token=None, backfill_complete=True))
 
     async def _begun(self, project: str) -> Watermark:
         query = project_query(self._live[project]).partition(" ORDER BY ")[0]
@@ -178,3 +193,14 @@ class Backfill:
     def _is_done(self, project: str) -> bool:
         mark = self._marks.get(project)
         return mark is not None and mark.backfill_complete and mark.scope == self._wanted(project)
+
+
+async def _all_of(tasks: Sequence[asyncio.Task[None]], turn: asyncio.Lock) -> None:
+    """Waits for all; the first error ends them all, but nobody in the middle of a transaction."""
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        async with turn:
+            for task in tasks:
+                task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

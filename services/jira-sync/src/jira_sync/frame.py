@@ -140,6 +140,8 @@ class SprintBook:
 
     async def _of_board(self, reader: JiraReader, board: Board, *, full: bool) -> dict[str, Json]:
         known = self._by_board.get(board.id)
+        if known is None and (whole := await _at_once(reader, board)) is not None:
+            return whole
         found = await _listed(reader, board, _OPEN)
         closed = {} if known is None else {key: doc for key, doc in known.items() if _is_closed(doc)}
         missing = known is None or any(key not in found for key in known if key not in closed)
@@ -164,6 +166,15 @@ async def _listed(reader: JiraReader, board: Board, states: Sequence[str]) -> di
             raise
         return {}
     return {text(item, "id"): item for item in items}
+
+
+async def _at_once(reader: JiraReader, board: Board) -> dict[str, Json] | None:
+    """All sprints when they fit into one page: nothing can move between pages then. None when they do not."""
+    try:
+        page = await reader.sprints(board.id, (*_CLOSED, *_OPEN), 0)
+    except ScanFailedError:
+        return None
+    return {text(item, "id"): item for item in page.items} if page.is_last else None
 
 
 async def _each(

@@ -54,6 +54,22 @@ async def token_pages_from(
     raise ScanFailedError(f"Jira sent more than {MAX_PAGES} pages")
 
 
+async def grouped(
+    pages: AsyncIterator[tuple[tuple[Json, ...], str | None]], size: int
+) -> AsyncIterator[tuple[tuple[Json, ...], str | None]]:
+    """So many pages as one, with the token that follows the last of them."""
+    kept: list[Json] = []
+    count, following = 0, None
+    async for items, following in pages:
+        kept += items
+        count += 1
+        if count == size:
+            yield tuple(kept), following
+            kept, count = [], 0
+    if count:
+        yield tuple(kept), following
+
+
 async def all_offset_items(fetch: Callable[[int], Awaitable[OffsetPage]]) -> list[Json]:
     """Every item of an agile endpoint, in order; the next page begins after what was received."""
     items: list[Json] = []

@@ -96,8 +96,9 @@ def rich_text(value: object) -> str | None:
 
 def sound(value: str) -> str:
     """Without NUL, which stores refuse; half of a surrogate pair, which UTF-8 cannot carry, becomes U+FFFD."""
-    whole = value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return whole.replace("\x00", "")
+    if not value.isascii():
+        value = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return value.replace("\x00", "") if "\x00" in value else value
 
 
 def text(document: Json, name: str) -> str:

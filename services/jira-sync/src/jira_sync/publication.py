@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
@@ -97,10 +98,10 @@ class Publication:
         self.is_loaded = False
         await self._publisher.commit(news)
         self.is_loaded = True
-        for record in news:
-            self._metrics.published.labels(record.topic).inc()
-            if BY_NAME[record.topic].kind == "event":
-                self._metrics.events.labels(record.topic, feed).inc()
+        for topic, count in Counter(record.topic for record in news).items():
+            self._metrics.published.labels(topic).inc(count)
+            if BY_NAME[topic].kind == "event":
+                self._metrics.events.labels(topic, feed).inc(count)
 
     async def commit_last(
         self, records: Iterable[OutRecord | None], closing: Sequence[OutRecord | None], feed: Feed

@@ -6,7 +6,7 @@ account's time zone, and an upper bound hides issues that change often. Nothing 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ from jira_sync.domain.fields import SiteFields
 from jira_sync.domain.issue import read_issue
 from jira_sync.errors import UnreadableError
 from jira_sync.memory import PlanningMemory
-from jira_sync.paging import read_ahead, token_pages, token_pages_from
+from jira_sync.paging import grouped, read_ahead, token_pages, token_pages_from
 from jira_sync.parse import Json, parts, text
 from jira_sync.reader import JiraReader, TokenPage
 from troth_contracts.jira import Issue, IssueEvent
@@ -76,26 +76,31 @@ def _projects_clause(keys: Collection[str]) -> str:
 
 
 async def issue_pages(
+    reader: JiraReader, query: str, fields: Sequence[str], reconcile: Sequence[str] = ()
+) -> AsyncGenerator[IssuePage, None]:
+    """Pages with complete changelogs; the next page and its changelogs are fetched while one is used."""
+    async with aclosing(read_ahead(issue_groups(reader, query, fields, reconcile))) as pages:
+        async for page in pages:
+            yield page
+
+
+async def issue_groups(
     reader: JiraReader,
     query: str,
     fields: Sequence[str],
     reconcile: Sequence[str] = (),
     *,
     token: str | None = None,
+    together: int = 1,
 ) -> AsyncGenerator[IssuePage, None]:
-    """Pages with complete changelogs, from ``token`` on; the next page is fetched while one is used."""
+    """So many pages as one, from ``token`` on: one request gives the changelogs of a thousand issues, not of a page."""
 
     def search(following: str | None) -> Awaitable[TokenPage]:
         return reader.search(query, fields, following, PAGE_SIZE, reconcile)
 
-    async def completed() -> AsyncIterator[IssuePage]:
-        async with aclosing(read_ahead(token_pages_from(search, token))) as pages:
-            async for documents, following in pages:
-                yield IssuePage(await with_changelogs(reader, documents), following)
-
-    async with aclosing(read_ahead(completed())) as pages:
-        async for page in pages:
-            yield page
+    async with aclosing(read_ahead(token_pages_from(search, token))) as pages:
+        async for documents, following in grouped(pages, together):
+            yield IssuePage(await with_changelogs(reader, documents), following)
 
 
 async def with_changelogs(reader: JiraReader, documents: Sequence[Json]) -> tuple[RawIssue, ...]:

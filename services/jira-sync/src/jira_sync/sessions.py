@@ -137,6 +137,7 @@ class JiraSessions:
             logging=False,
         )
         client.deploymentType = self._place.deployment
+        client._fields_cache_value = {"id": "id"}  # noqa: SLF001  (only ids are asked for: nothing to translate)
         session = cast("requests.Session", client._session)  # noqa: SLF001
         session.hooks["response"].append(self._note)
         return client

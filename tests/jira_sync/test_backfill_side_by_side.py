@@ -1,0 +1,147 @@
+"""Whole projects: several fetched at once, one published at a time, few requests for their changelogs."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.jira_sync import small_site
+from tests.jira_sync.conftest import Stage
+from tests.jira_sync.fakes import MemorySite
+
+from jira_sync.backfill import PAGES_TOGETHER, PROJECTS_AT_ONCE
+from jira_sync.errors import JiraUnavailableError, ScanFailedError
+from jira_sync.paging import grouped
+from jira_sync.scan import PAGE_SIZE
+from jira_sync.scope import Scope
+from troth_contracts.topics import ISSUES
+
+
+def many(projects: int, issues: int) -> dict[str, Any]:
+    """The small site with more projects of so many issues each."""
+    seed = copy.deepcopy(small_site.seed())
+    pattern = seed["issues"][0]
+    seed["issues"] = []
+    seed["projects"] = [
+        {"id": str(n), "key": f"P{n}", "name": f"Project {n}"} for n in range(1, projects + 1)
+    ]
+    for number in range(projects * issues):
+        issue = copy.deepcopy(pattern)
+        project = seed["projects"][number % projects]
+        issue |= {"id": str(20_000 + number), "key": f"{project['key']}-{number}", "histories": []}
+        issue["fields"]["project"] = {"id": project["id"], "key": project["key"]}
+        seed["issues"].append(issue)
+    return seed
+
+
+class Watched(MemorySite):
+    """Counts the searches that wait at the same time, and refuses what it is told to."""
+
+    def __init__(self, seed: dict[str, Any]) -> None:
+        super().__init__(seed)
+        self.searching = self.most_at_once = 0
+        self.bulk: list[int] = []
+        self.broken: dict[str, Exception] = {}
+
+    async def search(self, jql: str, *args: Any, **kwargs: Any) -> Any:
+        self.searching += 1
+        self.most_at_once = max(self.most_at_once, self.searching)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        self.searching -= 1
+        for key, error in self.broken.items():
+            if f'"{key}"' in jql:
+                raise error
+        return await super().search(jql, *args, **kwargs)
+
+    async def changelogs(self, issue_ids: Any, token: str | None) -> Any:
+        self.bulk.append(len(issue_ids))
+        return await super().changelogs(issue_ids, token)
+
+
+def stage_of(site: MemorySite) -> Stage:
+    return Stage(site=site, scope=Scope())
+
+
+async def test_projects_are_fetched_side_by_side_and_told_completely() -> None:
+    site = Watched(many(projects=6, issues=7))
+    stage = stage_of(site)
+    await stage.scan()
+    assert len(stage.kafka.latest(ISSUES)) == 42
+    assert site.most_at_once >= PROJECTS_AT_ONCE
+
+
+async def test_the_changelogs_of_several_pages_take_one_request() -> None:
+    site = Watched(many(projects=1, issues=2 * PAGES_TOGETHER * 3 + 1))
+    site.page_cap = 3
+    stage = stage_of(site)
+    await stage.scan()
+    assert len(stage.kafka.latest(ISSUES)) == 2 * PAGES_TOGETHER * 3 + 1
+    assert site.bulk[-3:] == [3 * PAGES_TOGETHER, 3 * PAGES_TOGETHER, 1]
+    assert len(site.bulk) <= 4  # the probe at the start asks for one
+    assert PAGES_TOGETHER * PAGE_SIZE <= 1_000
+
+
+async def test_one_projects_failure_leaves_its_neighbours_their_turn() -> None:
+    site = Watched(many(projects=6, issues=2))
+    site.broken["P1"] = ScanFailedError("refused")
+    stage = stage_of(site)
+    with pytest.raises(ScanFailedError):
+        await stage.scan()
+    assert len(stage.kafka.latest(ISSUES)) == 10
+    site.broken.clear()
+    await stage.scan()
+    assert len(stage.kafka.latest(ISSUES)) == 12
+
+
+async def test_an_unreachable_site_ends_all_readers_and_a_restart_reads_the_rest() -> None:
+    site = Watched(many(projects=6, issues=2))
+    site.broken["P3"] = JiraUnavailableError("away")
+    stage = stage_of(site)
+    with pytest.raises(JiraUnavailableError):
+        await stage.scan()
+    assert not [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    site.broken.clear()
+    stage.start()
+    await stage.scan()
+    assert len(stage.kafka.latest(ISSUES)) == 12
+
+
+@given(st.lists(st.integers(0, 3), max_size=12), st.integers(1, 5))
+async def test_groups_hold_every_item_once_and_the_token_after_their_last_page(
+    sizes: list[int], together: int
+) -> None:
+    async def pages() -> Any:
+        for number, size in enumerate(sizes, 1):
+            following = str(number) if number < len(sizes) else None
+            yield tuple({"id": f"{number}.{item}"} for item in range(size)), following
+
+    found = [group async for group in grouped(pages(), together)]
+    told = [item["id"] for items, _ in found for item in items]
+    assert told == [f"{number}.{item}" for number, size in enumerate(sizes, 1) for item in range(size)]
+    ends = [str(n) for n in range(together, len(sizes), together)] + ([None] if sizes else [])
+    assert [following for _, following in found] == ends
+
+
+async def test_sprints_that_fit_into_one_page_are_read_in_one_request() -> None:
+    asked: list[tuple[str, ...]] = []
+    stage = Stage()
+    original = stage.site.sprints
+
+    async def sprints(board_id: str, states: Any, start: int) -> Any:
+        asked.append((board_id, *states))
+        return await original(board_id, states, start)
+
+    stage.site.sprints = sprints  # type: ignore[method-assign]
+    await stage.scan()
+    assert {len(request) for request in asked} == {4}
+    asked.clear()
+    stage.site.agile_cap = 1
+    stage.start()
+    await stage.scan()
+    assert ("1", "active", "future") in asked
+    assert ("1", "closed") in asked
