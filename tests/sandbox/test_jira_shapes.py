@@ -10,6 +10,7 @@ import httpx
 import msgspec
 import pytest
 from openapi_schema_validator import OAS30Validator
+from tests.sandbox.jira_official import ERRATA
 
 from troth_sandbox.jira import sample
 from troth_sandbox.jira.app import admin_api, api
@@ -20,36 +21,6 @@ from troth_sandbox.jira.site import Site
 Json = dict[str, Any]
 
 
-class Erratum(msgspec.Struct, frozen=True):
-    """A place where the official schema is stricter than what sites are known to send."""
-
-    schema: str
-    field: str
-    becomes: Json
-    reason: str
-
-
-ERRATA = (
-    *(
-        Erratum("ChangeDetails", name, {"type": "string", "nullable": True}, "null in the official example")
-        for name in ("from", "fromString", "to", "toString")
-    ),
-    Erratum(
-        "ServerInformation", "defaultLocale", {"type": "object"}, "in the official example, not in the schema"
-    ),
-    Erratum(
-        "SearchAndReconcileResults",
-        "nextPageToken",
-        {"type": "string", "nullable": True},
-        "one sentence of the spec says null on the last page, another says absent",
-    ),
-    Erratum(
-        "Changelog",
-        "created",
-        {"oneOf": [{"type": "string"}, {"type": "integer"}]},
-        "integer in the official example of changelog/bulkfetch",
-    ),
-)
 OPERATIONS = (
     ("/rest/api/3/serverInfo", "ServerInformation"),
     ("/rest/api/3/myself", "User"),

@@ -3,6 +3,8 @@
 Two boards may share projects and sprints and still show different issues, each those of its own filter.
 """
 
+from urllib.parse import quote
+
 from fastapi import APIRouter, Response
 
 from troth_sandbox.jira.answers import Here, answer
@@ -63,7 +65,7 @@ async def saved_filter(here: Here, filter_id: int) -> Response:
             "owner": owner,
             "jql": jql,
             "viewUrl": f"{here.render.base}/issues/?filter={filter_id}",
-            "searchUrl": f"{here.render.rest}/search?jql={jql}",
+            "searchUrl": f"{here.render.rest}/search?jql={quote(jql)}",
             "favourite": False,
             "favouritedCount": 0,
             "sharePermissions": [],
