@@ -42,6 +42,8 @@ class LiveSite:
         clock.set(parse_instant(now), frozen=True)
         self.site = Site(parse(msgspec.json.encode(seed)), clock)
         self.url = ""
+        self.app = api(self.site)
+        """What is served; a test may put something around it."""
 
     @property
     def now(self) -> int:
@@ -83,7 +85,7 @@ class LiveSite:
         listener.bind((LOOPBACK, 0))
         self.url = self.site.base = f"http://{LOOPBACK}:{listener.getsockname()[1]}"
         server = uvicorn.Server(
-            uvicorn.Config(api(self.site), log_level="warning", lifespan="off", date_header=False)
+            uvicorn.Config(self.app, log_level="warning", lifespan="off", date_header=False)
         )
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()

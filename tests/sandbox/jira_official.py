@@ -69,8 +69,11 @@ LISTED = {
     }
 }
 """Answers that are a list though the schema describes one of its members: the text and a recording (go-jira) say so."""
+CONFIGURATION = "/rest/agile/1.0/board/{boardId}/configuration"
 LOCATED = {name: {"type": "string"} for name in ("key", "id", "self", "name")}
 """What both recorded board configurations (go-jira, jirametrics) have in ``location`` and the schema does not."""
+_NO_OBJECT = {"type": "object", "additionalProperties": False}
+"""Of ``state`` and ``type`` in the agile file, whose text says: values separated by commas."""
 COLONLESS = "recorded platform times have an offset without a colon, which is no RFC 3339 date-time"
 """The erratum of every place at once: the format is dropped, the type stays."""
 
@@ -94,28 +97,42 @@ def nameless(path: str) -> str:
 def described(fixtures: Path, prefix: str, operations: frozenset[Operation]) -> Json:
     """One official file with the errata applied and only these operations left."""
     spec = official(fixtures, FILES[prefix])
-    for erratum in ERRATA:
-        if erratum.schema in spec["components"].get("schemas", {}):
-            spec["components"]["schemas"][erratum.schema]["properties"][erratum.field] = erratum.becomes
-    for (path, method), schema in LISTED.items():
-        if path in spec["paths"]:
-            content = spec["paths"][path][method]["responses"]["200"]["content"]["application/json"]
-            content["schema"] = schema
-    if "/rest/agile/1.0/board/{boardId}/configuration" in spec["paths"]:
-        get = spec["paths"]["/rest/agile/1.0/board/{boardId}/configuration"]["get"]
-        shown = get["responses"]["200"]["content"]["application/json"]["schema"]["properties"]
-        shown["location"]["properties"] |= LOCATED
-    _drop_formats(spec["components"])
     kept: Json = {}
     for path, item in spec["paths"].items():
         methods = {
-            method: part
-            for method, part in item.items()
-            if method == "parameters" or (method.upper(), nameless(path)) in operations
+            method: part for method, part in item.items() if (method.upper(), nameless(path)) in operations
         }
-        if methods.keys() - {"parameters"}:
+        if methods:
             kept[path] = methods
-    return {name: part for name, part in spec.items() if name != "servers"} | {"paths": kept}
+    corrected = {name: part for name, part in spec.items() if name != "servers"} | {"paths": kept}
+    _correct_schemas(corrected["components"])
+    _correct_operations(kept)
+    return corrected
+
+
+def _correct_schemas(components: Json) -> None:
+    for erratum in ERRATA:
+        if erratum.schema in components.get("schemas", {}):
+            components["schemas"][erratum.schema]["properties"][erratum.field] = erratum.becomes
+    _drop_formats(components)
+
+
+def _correct_operations(paths: Json) -> None:
+    for (path, method), schema in LISTED.items():
+        if path in paths:
+            _answer(paths[path][method])["schema"] = schema
+    if CONFIGURATION in paths:
+        _answer(paths[CONFIGURATION]["get"])["schema"]["properties"]["location"]["properties"] |= LOCATED
+    for parameter in (
+        p for item in paths.values() for part in item.values() for p in part.get("parameters", ())
+    ):
+        if parameter.get("schema") == _NO_OBJECT:
+            parameter["schema"] = {"type": "string"}
+
+
+def _answer(operation: Json) -> Json:
+    content: Json = operation["responses"]["200"]["content"]["application/json"]
+    return content
 
 
 def _drop_formats(node: Any) -> None:
