@@ -10,6 +10,7 @@ from tests.jira_sync.conftest import SITE, Stage
 from tests.jira_sync.fakes import NOW
 from tests.jira_sync.small_site import issue, status_item
 
+from jira_sync import backfill
 from jira_sync.errors import JiraUnavailableError, ScanFailedError
 from jira_sync.hints import Hint, hints_of
 from jira_sync.progress import share_of
@@ -39,7 +40,10 @@ async def asked_for(stage: Stage, *keys: str) -> None:
 
 
 @pytest.fixture
-def paged(stage: Stage) -> Stage:
+def paged(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    """Page by page and project by project, so that there is a middle to stop in."""
+    monkeypatch.setattr(backfill, "PAGES_TOGETHER", 1)
+    monkeypatch.setattr(backfill, "PROJECTS_AT_ONCE", 1)
     stage.site.page_cap = 2
     return stage
 
