@@ -27,7 +27,7 @@ from troth_chassis.errors import FencedError
 from troth_contracts.topics import CRM_STATE
 
 MINUTE = 60.0
-CRASHES = 9
+CRASHES = 6
 """How many of the possible crash points a scaled run takes, evenly spread; all of them at full size."""
 BY_PAGES, BY_JOBS = "20000", "1"
 
