@@ -102,3 +102,20 @@ class TestRoutes:
         assert answer.headers["content-type"].startswith("text/plain")
         assert "records_total 3.0" in answer.text
         assert "python_info" not in answer.text, "the global registry is not used"
+
+
+async def test_an_expected_check_fails_by_itself_when_nothing_more_is_heard(
+    health: Health, clock: ManualClock
+) -> None:
+    told = []
+    health.expect("feed", 90, "moves", late="stands still")
+    told.append(health.ready)
+    await clock.advance(90)
+    told.append(health.ready)
+    assert health.checks["feed"].detail == "stands still"
+    health.expect("feed", 90, "moves", late="stands still")
+    told.append(health.ready)
+    health.check("feed", ok=True, detail="no longer expected")
+    await clock.advance(900)
+    told.append(health.ready)
+    assert told == [True, False, True, True]

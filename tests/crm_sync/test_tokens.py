@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import httpx
 import pytest
@@ -81,6 +82,22 @@ async def test_a_lasting_401_makes_at_most_15_logins_in_30_minutes() -> None:
         except LoginDelayed:
             await clock.sleep(5)
     assert 3 <= logins.count <= 15
+
+
+async def test_a_refused_token_is_tried_again_while_no_login_is_allowed() -> None:
+    """It shows within a call, and without a login, that Salesforce has recovered."""
+    clock, logins = AutoClock(START), Logins()
+    source = TokenSource(logins, clock)
+    for _ in range(4):
+        with contextlib.suppress(LoginDelayed):
+            await source.refused(await source.current())
+        await clock.sleep(31)
+    before = logins.count
+    kept = await source.current()
+    source.accepted(kept)
+    assert logins.count == before
+    assert await source.current() is kept
+    assert await source.refused(kept) is not kept  # a new expiry starts from nothing
 
 
 async def test_refused_logins_back_off_after_three() -> None:

@@ -165,9 +165,15 @@ async def _erase_state(world: World) -> None:
         await producer.stop()
 
 
-@pytest.mark.parametrize("old_host", [301, 404])
-async def test_an_org_that_moves_to_another_instance(tmp_path: Path, kafka: str, old_host: int) -> None:
+@pytest.mark.parametrize(("old_host", "composites"), [(301, True), (404, True), (404, False)])
+async def test_an_org_that_moves_to_another_instance(
+    tmp_path: Path, kafka: str, old_host: int, composites: bool
+) -> None:
+    """Also where no composites are taken, and every object answers on its own that it is not there."""
     async with a_world(tmp_path, kafka) as world:
+        if not composites:
+            refused = {"match": {"path": "/composite", "times": None}, "act": {"status": 400, "body": []}}
+            world.site.faults.add([refused])
         Mayhem(world, seed=9).during(12 * MINUTE, writes=60)
         await world.start()
         await world.run(4 * MINUTE)
