@@ -5,23 +5,18 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import msgspec
-from fastapi import FastAPI, HTTPException, Request
-from fastapi.responses import JSONResponse
+from fastapi import FastAPI
 
+from risk_engine.problems import ProblemError, add_problems
 from risk_engine.store.alerts import read_assessment, read_notices
 from risk_engine.store.commitments import read_inputs, read_outlook, read_verdicts
 from risk_engine.store.database import Database
 from risk_engine.store.progress import read_counts
-from troth_chassis.errors import TransientError
 
 
 def add_routes(app: FastAPI, database: Database) -> None:
     """Adds the engine's routes to the service's application."""
-
-    @app.exception_handler(TransientError)
-    async def unavailable(_request: Request, error: Exception) -> JSONResponse:
-        """The database does not answer; so says the service's readiness too."""
-        return JSONResponse({"detail": str(error)}, status_code=503)
+    add_problems(app)
 
     @app.get("/status")
     async def status() -> dict[str, Any]:
@@ -79,5 +74,7 @@ def add_routes(app: FastAPI, database: Database) -> None:
         return body
 
 
-def _unknown(key: str) -> HTTPException:
-    return HTTPException(404, f"nothing is known of {key}: check the key, or it promises nothing in force")
+def _unknown(key: str) -> ProblemError:
+    return ProblemError(
+        f"nothing is known of {key}", fix="check the key, or it promises nothing in force", status=404
+    )

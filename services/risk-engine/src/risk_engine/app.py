@@ -8,6 +8,8 @@ import random
 from collections.abc import AsyncIterator, Sequence
 
 from risk_engine.alerts import Alerts, Fallbacks
+from risk_engine.answer.desk import PromiseDesk
+from risk_engine.answer.routes import add_promise_routes
 from risk_engine.api import add_routes
 from risk_engine.deliver.courier import Courier
 from risk_engine.deliver.webhook import WebhookSender
@@ -66,7 +68,16 @@ async def build(chassis: Chassis[EngineSettings]) -> AsyncIterator[Sequence[Loop
             metrics=metrics,
         )
         courier = Courier(database, notices, sender, clock=clock, metrics=metrics, rng=random.Random())
+        desk = PromiseDesk(
+            database,
+            clock=clock,
+            zone=settings.zone,
+            is_working_day=settings.is_working_day,
+            trials=settings.risk_trials,
+            currency=settings.risk_currency,
+        )
         add_routes(chassis.app, database)
+        add_promise_routes(chassis.app, database, desk)
         yield (
             Loop("ingest", consumer.run),
             Loop("evaluate", evaluator.run),

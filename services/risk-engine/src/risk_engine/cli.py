@@ -1,14 +1,16 @@
-"""``risk-engine run``: the service as a process; ``risk-engine backtest``: how good its forecast is."""
+"""``risk-engine run``: the service; ``promise-check``: a question to it; ``backtest``: how good its forecast is."""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from risk_engine.answer.client import HERE, UnansweredError, ask
 from risk_engine.app import NAME, build
 from risk_engine.backtest.command import run_backtest
 from risk_engine.settings import EngineSettings
@@ -45,6 +47,40 @@ def backtest(
         typer.echo(f"outside its band: {sentence}", err=True)
     if broken and check:
         raise typer.Exit(1)
+
+
+@cli.command("promise-check")
+def promise_check(
+    date: Annotated[str, typer.Option(help="The day it would be promised for, YYYY-MM-DD.")],
+    issue: Annotated[list[str] | None, typer.Option(help="An issue key; may be given again.")] = None,
+    team: Annotated[str | None, typer.Option(help="With --points or --size: whose work it is.")] = None,
+    points: Annotated[float | None, typer.Option(help="New work that is on no board yet.")] = None,
+    size: Annotated[str | None, typer.Option(help="XS, S, M, L or XL, where nobody estimated.")] = None,
+    amount: Annotated[str | None, typer.Option(help="What it is worth.")] = None,
+    currency: Annotated[str, typer.Option(help="Three letters.")] = "EUR",
+    deal: Annotated[str | None, typer.Option(help="<org>:<opportunity id>")] = None,
+    store: Annotated[bool, typer.Option("--store", help="Keep the answer with the deal.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The whole answer.")] = False,
+    url: Annotated[str, typer.Option(envvar="TROTH_RISK_URL", help="Where a risk-engine runs.")] = HERE,
+) -> None:
+    """Ask a running risk-engine: can we promise this for that day? Exit code 2: the question cannot be answered."""
+    work: dict[str, Any] = {"issues": issue}
+    if points is not None:
+        work["effort"] = {"team": team or "", "points": points}
+    if size is not None:
+        work["sized"] = {"team": team or "", "size": size}
+    question = work | {
+        "date": date,
+        "amount": {"amount": amount, "currency": currency} if amount else None,
+        "deal": deal,
+        "store": store or None,
+    }
+    try:
+        answer = ask({name: value for name, value in question.items() if value}, url)
+    except UnansweredError as error:
+        typer.echo(error, err=True)
+        raise typer.Exit(2) from error
+    typer.echo(json.dumps(answer, indent=2) if as_json else "\n".join(answer["explanation"]))
 
 
 def main() -> None:

@@ -26,6 +26,8 @@ class EngineSettings(ChassisSettings):
     database_url: SecretStr = Field(validation_alias="DATABASE_URL")
     risk_consumer_group: str = "risk-engine"
     risk_trials: int = Field(default=2_000, ge=100, le=20_000)
+    risk_currency: str = Field(default="", pattern=r"^([A-Z]{3})?$")
+    """ISO 4217 code that sums are told in; empty: the corporate currency of the CRM."""
     risk_holidays: str = ""
     """Country code of the package ``holidays`` (SE, US …); empty: every weekday is worked."""
     risk_webhook_url: str | None = None
