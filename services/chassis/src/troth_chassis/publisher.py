@@ -125,14 +125,14 @@ def _once(records: Sequence[OutRecord]) -> Iterator[OutRecord]:
     newest: dict[tuple[str, str], int] = {}
     told: set[tuple[str, bytes]] = set()
     for record in records:
-        kind, headers = BY_NAME[record.topic].kind, dict(record.headers)
+        kind = BY_NAME[record.topic].kind
         if kind == "state":
             version, place = read_version(record.headers)[0], (record.topic, record.key)
             if version < newest.get(place, version):
                 continue
             newest[place] = version
         elif kind == "event":
-            name = (record.topic, headers[_ID])
+            name = (record.topic, dict(record.headers)[_ID])
             if name in told:
                 continue
             told.add(name)

@@ -15,6 +15,7 @@ from crm_sync.errors import SalesforceUnavailable
 from crm_sync.fields import Record
 
 _NUMBERS = frozenset({"currency", "double", "int", "long", "percent"})
+_FLAGS = {"true": True, "false": False}
 _LONGEST_CELL = 64 * 1024 * 1024
 """Characters; the library's own bound is what one long text area of Salesforce may hold."""
 Convert = Callable[[str], Any]
@@ -29,35 +30,39 @@ def csv_rows(file: IO[bytes], types: Mapping[str, str], declared: int) -> Iterat
     csv.field_size_limit(_LONGEST_CELL)
     text = io.TextIOWrapper(file, encoding="utf-8", errors="replace", newline="")
     lines = csv.reader((line.replace("\0", "") if "\0" in line else line) for line in text)
-    columns = [_column(name, types.get(name, "string")) for name in next(lines, [])]
+    names = next(lines, [])
+    read = _reader(names, types)
     held: list[str] | None = None
     count = 0
     for cells in lines:
-        if len(cells) != len(columns):
+        if len(cells) != len(names):
             raise SalesforceUnavailable("a row of a bulk page is cut off")
         if held is not None:
-            yield _record(columns, held)
+            yield read(held)
         held, count = cells, count + 1
     if count != declared:
         raise SalesforceUnavailable(f"a bulk page has {count:,} of {declared:,} rows")
     if held is not None:
-        yield _record(columns, held)
+        yield read(held)
 
 
-def _column(name: str, kind: str) -> tuple[tuple[str, ...], Convert]:
-    return tuple(name.split(".")), _CONVERTERS.get(kind, str)
+def _reader(names: Sequence[str], types: Mapping[str, str]) -> Callable[[Sequence[str]], Record]:
+    """How to read a row; ``Account.Name`` becomes a record within the record, as in REST."""
+    converters = [_CONVERTERS.get(types.get(name, "string"), str) for name in names]
+    nested = [(name, name.split(".")) for name in names if "." in name]
 
+    def read(cells: Sequence[str]) -> Record:
+        record: dict[str, Any] = {
+            name: convert(cell) if cell else None
+            for name, convert, cell in zip(names, converters, cells, strict=True)
+        }
+        for name, path in nested:
+            value = record.pop(name)
+            if value is not None:
+                _inner(record, path)[path[-1]] = value
+        return record
 
-def _record(columns: Sequence[tuple[tuple[str, ...], Convert]], cells: Sequence[str]) -> Record:
-    """``Account.Name`` becomes a record within the record, as in REST."""
-    record: dict[str, Any] = {}
-    for (path, convert), cell in zip(columns, cells, strict=True):
-        value = convert(cell) if cell else None
-        if len(path) == 1:
-            record[path[0]] = value
-        elif cell:
-            _inner(record, path)[path[-1]] = value
-    return record
+    return read
 
 
 def _inner(record: dict[str, Any], path: Sequence[str]) -> dict[str, Any]:
@@ -79,7 +84,7 @@ def _time(cell: str) -> str:
 
 
 def _flag(cell: str) -> object:
-    return {"true": True, "false": False}.get(cell.lower(), cell)
+    return _FLAGS.get(cell, cell)
 
 
 _CONVERTERS: Mapping[str, Convert] = {

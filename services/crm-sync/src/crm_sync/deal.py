@@ -97,7 +97,8 @@ def _account_name(header: Record) -> str | None:
 
 def _in_order(records: Iterable[Record]) -> list[Record]:
     """By id, so that the order of arrival never shows."""
-    return sorted((record for record in records if not is_deleted(record)), key=own_id)
+    live = [record for record in records if not is_deleted(record)]
+    return sorted(live, key=own_id) if len(live) > 1 else live
 
 
 def _money(record: Record, field: str, currency: str | None) -> Money | None:

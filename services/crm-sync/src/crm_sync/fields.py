@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Context, Decimal
+from functools import lru_cache
 
 from crm_sync.soql import parse_time
 from troth_chassis.errors import PoisonError
@@ -14,6 +15,8 @@ Record = Mapping[str, object]
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 _EXACT = Context(prec=100)
 _LARGEST_POWER = 60
+_date = lru_cache(8_192)(date.fromisoformat)
+"""Many deals have the same days."""
 
 
 def long_id(value: str) -> str:
@@ -39,6 +42,8 @@ def text(record: Record, field: str) -> str | None:
         return None
     if not isinstance(value, str):
         raise PoisonError(f"{field} is {_shown(value)}, not a text")
+    if value.isascii() and "\0" not in value:
+        return value or None
     return _clean(value) or None
 
 
@@ -79,9 +84,19 @@ def number(record: Record, field: str) -> Decimal | None:
 
 def plain(value: float | Decimal, field: str) -> Decimal:
     """``value`` without trailing zeros and without exponent."""
+    finite = not isinstance(value, Decimal) or value.is_finite()  # a signalling NaN cannot be looked up
+    shortest = _shortest(value) if finite else None
+    if shortest is None:
+        raise PoisonError(f"{field} is {_shown(value)}, not a number that can be kept")
+    return shortest
+
+
+@lru_cache(8_192, typed=True)
+def _shortest(value: float | Decimal) -> Decimal | None:
+    """None for what is not finite or too large. Prices, quantities and probabilities come again and again."""
     exact = Decimal(str(value))
     if not exact.is_finite() or abs(exact.adjusted()) > _LARGEST_POWER:
-        raise PoisonError(f"{field} is {_shown(value)}, not a number that can be kept")
+        return None
     return Decimal(format(exact.normalize(_EXACT), "f"))
 
 
@@ -89,7 +104,7 @@ def day(record: Record, field: str) -> date | None:
     """A date without time or zone."""
     value = text(record, field)
     try:
-        return None if value is None else date.fromisoformat(value)
+        return None if value is None else _date(value)
     except ValueError as error:
         raise PoisonError(f"{field} is {_shown(value)}, not a date") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Literal
@@ -137,8 +138,8 @@ class Outbox:
         self._pending = []
         await self._publisher.commit(records)
         self._marks.keep(marks)
-        for record in records:
-            self._metrics.published.labels(record.topic).inc()
+        for topic, count in Counter(record.topic for record in records).items():
+            self._metrics.published.labels(topic).inc(count)
 
     def _state_records(
         self, marks: Iterable[Watermark], status: SyncStatus | None, version: int

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Literal
 from urllib.parse import quote_plus
 
@@ -130,6 +131,7 @@ def ids_per_query(template: Query, field: str) -> int:
     return max(1, (LONGEST_URI - empty.uri_length - resumed) // each)
 
 
+@lru_cache(8_192)
 def parse_time(text: str) -> datetime:
     """A Salesforce time such as 2022-03-17T16:21:26.000+0000, in UTC; ValueError when it is none."""
     at = datetime.fromisoformat(text)
