@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from tests.bench import jira_cost, jira_latency, jira_receiver, product
+from tests.bench import crm, jira_cost, jira_latency, jira_receiver, product
 from tests.bench.group import Bench, Group
 
 from troth_sandbox.errors import SandboxError
@@ -26,6 +26,7 @@ GROUPS: Mapping[str, Group] = {
     "jira-cost": jira_cost.measure,
     "jira-latency": jira_latency.measure,
     "jira-receiver": jira_receiver.measure,
+    "crm": crm.measure,
 }
 
 

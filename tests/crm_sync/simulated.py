@@ -24,9 +24,8 @@ class SimulatedOrg:
     def __init__(self, api_port: int, admin_port: int, ca: Path) -> None:
         self.url = f"https://127.0.0.1:{api_port}"
         self.ca = ca
-        self._http = httpx.Client(
-            base_url=f"http://127.0.0.1:{admin_port}/admin", timeout=30, trust_env=False
-        )
+        self.admin = f"http://127.0.0.1:{admin_port}/admin"
+        self._http = httpx.Client(base_url=self.admin, timeout=30, trust_env=False)
 
     def put(self, name: str, row_id: str | None = None, /, **fields: Any) -> str:
         """Insert or change a record; a field `stamp` forces its SystemModstamp."""
@@ -54,11 +53,24 @@ class SimulatedOrg:
     def advance(self, seconds: float) -> None:
         self._call("POST", "/clock", json={"advance_seconds": seconds})
 
-    def truth(self, name: str) -> list[dict[str, Any]]:
-        return list(self._call("GET", f"/truth/{name}"))
+    def truth(self, name: str, fields: Iterable[str] = ()) -> list[dict[str, Any]]:
+        """Every row; only some of its fields where that matters."""
+        named = ",".join(fields)
+        return list(self._call("GET", f"/truth/{name}", params={"fields": named} if named else {}))
 
     def journal(self) -> list[dict[str, Any]]:
         return list(self._call("GET", "/journal"))
+
+    def transact(self, operations: list[dict[str, Any]]) -> None:
+        """Several statements that are seen at once."""
+        self._call("POST", "/transactions", json={"operations": operations, "commit_after_seconds": 0})
+
+    def clock(self) -> str:
+        """The org's time."""
+        return str(self._call("GET", "/clock")["now"])
+
+    def forget_journal(self) -> None:
+        self._call("DELETE", "/journal")
 
     def close(self) -> None:
         self._http.close()
@@ -70,8 +82,8 @@ class SimulatedOrg:
 
 
 @contextmanager
-def simulated_org(folder: Path, seed: dict[str, Any]) -> Iterator[SimulatedOrg]:
-    """A running simulator with this seed."""
+def simulated_org(folder: Path, seed: dict[str, Any], *, patience: float = 60) -> Iterator[SimulatedOrg]:
+    """A running simulator with this seed; a large one takes its time to start."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "seed.json").write_text(json.dumps(seed))
     arguments = [
@@ -85,7 +97,7 @@ def simulated_org(folder: Path, seed: dict[str, Any]) -> Iterator[SimulatedOrg]:
         str(folder),
     ]
     with ChildProcess("salesforce", "troth_sandbox.salesforce", arguments, environ=os.environ) as process:
-        ports = process.wait_ready(60)
+        ports = process.wait_ready(patience)
         org = SimulatedOrg(int(ports["api"]), int(ports["admin"]), folder / "ca.pem")
         try:
             yield org

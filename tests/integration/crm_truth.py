@@ -141,20 +141,20 @@ async def fold(world: Judged) -> dict[str, Mapping[str, Any]]:
         versions = [state.version for state in states]
         assert versions == sorted(set(versions)), f"{key} was told in the order {versions}"
         if states[-1].body is not None:
-            live[key] = _comparable(states[-1].body)
+            live[key] = comparable(states[-1].body)
     return live
 
 
-def _comparable(value: Any, name: str = "") -> Any:
+def comparable(value: Any, name: str = "") -> Any:
     """Numbers and times as such; what stands for nothing is left out, as the contract does."""
     if isinstance(value, dict):
         if set(value) == {"amount", "currency"}:
             return Decimal(str(value["amount"])), value["currency"]
         return _bare(
-            {key: _comparable(item, "text" if name == "custom" else key) for key, item in value.items()}
+            {key: comparable(item, "text" if name == "custom" else key) for key, item in value.items()}
         )
     if isinstance(value, list):
-        return [_comparable(item) for item in value]
+        return [comparable(item) for item in value]
     if name in _TIMES and value is not None:
         return datetime.fromisoformat(value)
     if (name in _NUMBERS and value is not None) or (isinstance(value, int) and not isinstance(value, bool)):
@@ -167,7 +167,11 @@ def _bare(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _expected(world: Judged) -> Iterator[tuple[str, dict[str, Any]]]:
-    source = world.site.access.view(world.site.org.user_id)
+    return expected(world.site.access.view(world.site.org.user_id))
+
+
+def expected(source: Source) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Per live deal what must be published of it, in comparable values."""
     parts = _Parts(source)
     for row in _rows(source, "Opportunity"):
         if not row["IsDeleted"]:
