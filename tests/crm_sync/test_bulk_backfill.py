@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import Counter
 from typing import Any
 
 import msgspec
 import pytest
+import structlog
 from tests.crm_sync.conftest import Stage, make_stage
 from tests.crm_sync.fakes import Fault, kafka_down, record_id
 
 from crm_sync import snapshot
+from crm_sync.describe import read_schema
 from crm_sync.errors import BudgetExhausted
+from crm_sync.snapshot import Snapshot
 from troth_chassis.errors import TransientError
 from troth_contracts.codec import read_version
 from troth_contracts.crm import Deal
@@ -81,6 +85,23 @@ async def test_a_full_read_costs_two_calls_per_job_and_one_per_page(large: Stage
 def test_worked_numbers(deals: int, lines: int, history: int, expected: int) -> None:
     """As in the docstring of ``snapshot``: no contact roles and no team."""
     assert 5 * 2 + sum(math.ceil(rows / 50_000) for rows in (deals, lines, history)) == expected
+
+
+async def test_the_next_page_is_fetched_during_the_second_half_of_one(large: Stage) -> None:
+    schema = await read_schema(large.org)
+    snapshot = Snapshot(large.org, schema, large.clock, structlog.stdlib.get_logger("test"))
+    async with contextlib.aclosing(snapshot):
+        await snapshot.open()
+        await snapshot.ready(lambda: None)
+        stream = snapshot._streams[0]
+        fetched = []
+        for _ in range(140):
+            await stream.take(1)
+            fetched.append(len(calls(large, "page ")))
+    assert fetched[:49] == [1] * 49
+    assert fetched[51:69] == [2] * 18
+    assert fetched[71:99] == [2] * 28
+    assert fetched[-1] == 3
 
 
 @pytest.mark.parametrize("commit", [3, 4, 5, 8, 14])
