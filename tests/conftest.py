@@ -1,9 +1,11 @@
 """What every test may ask for: the fixtures folder, a Kafka broker, a fresh PostgreSQL database, and no sockets.
 
+What tests give services as secrets is watched for everywhere (`canary.py`).
 `KAFKA_BOOTSTRAP_SERVERS` and `DATABASE_URL` replace the servers that are otherwise started once per test process.
 `TROTH_REQUIRE_ALL=1` turns every skip for a missing component into a failure.
 """
 
+import asyncio
 import os
 import socket
 import uuid
@@ -14,11 +16,13 @@ from typing import Any, NoReturn
 import psycopg
 import pytest
 from psycopg import sql
+from tests.canary import _watched, look_at_topics, pytest_runtest_makereport, watch
 
 from troth_sandbox.brokers import BrokerKind, open_broker
 from troth_sandbox.errors import BrokerUnavailableError, DatabaseStartError
 from troth_sandbox.postgres import open_database
 
+__all__ = ["_watched", "pytest_runtest_makereport"]  # pytest finds them here
 ROOT = Path(__file__).resolve().parents[1]
 AREAS_WITH_SOCKETS = {"integration", "e2e", "sandbox"}
 REAL_KAFKA = (BrokerKind.KAFKA, BrokerKind.DOCKER)  # the wheel broker lacks what the tests are about
@@ -66,6 +70,9 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         missing(str(error))
     with broker:
         yield broker.bootstrap
+        asyncio.run(look_at_topics(broker.bootstrap))
+        leaks = watch.taken()
+        assert not leaks, leaks
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,88 @@
+"""The canary sings: a secret told anywhere fails the test that told it, and names the place, never the secret."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.canary import Watch, know_environ, watch
+
+ROOT = Path(__file__).resolve().parents[2]
+SECRET = "planted-4711-planted"
+LEAKS = {
+    "print": f"print('token', '{SECRET}')",
+    "log": f"import logging; logging.getLogger('x').warning('%s', '{SECRET}')",
+    "error": f"from troth_chassis.errors import PoisonError; PoisonError('{SECRET} is wrong')",
+    "metric": (
+        "from prometheus_client import CollectorRegistry, Counter\n"
+        "    global kept; kept = CollectorRegistry()\n"
+        f"    Counter('asked', 'Asked', ['by'], registry=kept).labels('{SECRET}').inc()"
+    ),
+    "child": (
+        "import os; from troth_sandbox.processes import ChildProcess\n"
+        "    child = ChildProcess('child', 'this', environ={**os.environ, 'TROTH_X_TOKEN': 'The Zen of Python'})\n"
+        "    child.start(); child.wait(20); child.stop()"
+    ),
+    "nothing": "print('nothing')",
+}
+
+
+@pytest.mark.parametrize("kind", LEAKS)
+def test_a_leak_fails_the_test_it_happens_in(tmp_path: Path, kind: str) -> None:
+    planted = tmp_path / "test_planted.py"
+    planted.write_text(
+        f"from pydantic import SecretStr\ndef test_planted():\n    kept = SecretStr('{SECRET}')\n    {LEAKS[kind]}\n"
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "tests.canary",
+        "-p",
+        "no:cacheprovider",
+        str(planted),
+    ]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert told.returncode == (0 if kind == "nothing" else 1), told.stdout
+    assert ("a secret was told" in told.stdout) == (kind != "nothing")
+
+
+def test_secrets_of_children_are_known_by_the_name_of_their_variable(tmp_path: Path) -> None:
+    kept = tmp_path / "token"
+    kept.write_text("secret-in-a-file\n")
+    own = Watch()
+    know_environ(
+        {
+            "TROTH_CRM_CLIENT_SECRET": "secret-of-the-crm",
+            "TROTH_JIRA_OAUTH_REFRESH_TOKEN_FILE": str(kept),
+            "TROTH_JIRA_EMAIL": "reader@example.com",
+            "TROTH_JIRA_API_TOKEN": "token-of-jira",
+            "TROTH_TIMEZONE": "Europe/Stockholm",
+        },
+        own,
+    )
+    own.look(
+        "here", "Basic cmVhZGVyQGV4YW1wbGUuY29tOnRva2VuLW9mLWppcmE= and secret-in-a-file, Europe/Stockholm"
+    )
+    assert sorted(own.taken()) == [
+        "here tells Basic credentials",
+        "here tells TROTH_JIRA_OAUTH_REFRESH_TOKEN_FILE",
+    ]
+    assert own.taken() == []
+
+
+def test_this_very_session_is_watched() -> None:
+    assert watch is not None
+    before = watch.taken()
+    try:
+        watch.know("planted", SECRET)
+        watch.look("here", f"x{SECRET}x".encode())
+        assert watch.taken() == ["here tells planted"]
+    finally:
+        watch._secrets.pop(SECRET, None)
+        watch._pattern = None
+        watch.leaks += before
