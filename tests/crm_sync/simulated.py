@@ -65,6 +65,10 @@ class SimulatedOrg:
         """Several statements that are seen at once."""
         self._call("POST", "/transactions", json={"operations": operations, "commit_after_seconds": 0})
 
+    def permit(self, permission: dict[str, Any]) -> None:
+        """Take a permission away or give it back; see the simulator's `/permissions`."""
+        self._call("POST", "/permissions", json=permission)
+
     def clock(self) -> str:
         """The org's time."""
         return str(self._call("GET", "/clock")["now"])

@@ -27,6 +27,18 @@ async def ensure_topics(bootstrap: str, topics: Sequence[Topic], *, replication:
         await admin.close()
 
 
+async def existing_topics(bootstrap: str) -> frozenset[str]:
+    """Names of all topics; TransientError when Kafka does not answer."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    try:
+        await admin.start()
+        return frozenset(await admin.list_topics())
+    except (KafkaError, OSError) as error:
+        raise TransientError(f"Kafka at {bootstrap} is not reachable: {error}") from error
+    finally:
+        await admin.close()
+
+
 async def _create(admin: AIOKafkaAdminClient, topics: Sequence[Topic], replication: int) -> set[str]:
     """Names that somebody else created in the meantime: those are still to be checked."""
     if not topics:

@@ -6,13 +6,15 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from crm_sync.bus import PUBLISHED
 from crm_sync.changes import changed_rows
 from crm_sync.describe import ALL, OPTIONAL, STAGE, OrgSchema, read_schema
 from crm_sync.fields import is_deleted
 from crm_sync.paging import rows
 from crm_sync.salesforce import SalesforceReader
 from crm_sync.soql import Query
-from troth_chassis.errors import TrothError
+from troth_chassis.errors import TransientError, TrothError
+from troth_chassis.topics_admin import existing_topics
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +31,34 @@ async def findings(reader: SalesforceReader) -> AsyncIterator[Finding]:
         yield Finding(ok=True, line=f"login: org {await reader.org_id()}")
         schema = await read_schema(reader)
     except TrothError as error:
-        yield Finding(ok=False, line=str(error))
+        yield Finding(ok=False, line=f"{error}{_next_step(error)}")
         return
     for finding in _objects(schema):
         yield finding
     yield await _query(reader, schema)
     async for finding in _stages(reader, schema):
         yield finding
+
+
+def _next_step(error: TrothError) -> str:
+    """What is told beyond the error when Salesforce was not even reached; refusals say their fix themselves."""
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return "; set TROTH_CRM_CA_BUNDLE to the certificates this machine must trust, such as a proxy's"
+    if isinstance(error, TransientError):
+        return "; check TROTH_CRM_SALESFORCE_URL, and that this machine may reach it"
+    return ""
+
+
+async def kafka_finding(bootstrap: str) -> Finding:
+    """Whether Kafka answers; topics are made at the first start."""
+    try:
+        existing = await existing_topics(bootstrap)
+    except TrothError as error:
+        return Finding(ok=False, line=f"{error}; check KAFKA_BOOTSTRAP_SERVERS")
+    there = sum(topic.name in existing for topic in PUBLISHED)
+    return Finding(
+        ok=True, line=f"Kafka: {there} of {len(PUBLISHED)} topics are there, others are made by the first run"
+    )
 
 
 def _objects(schema: OrgSchema) -> list[Finding]:

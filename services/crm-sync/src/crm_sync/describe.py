@@ -123,7 +123,7 @@ class OrgSchema:
     def __post_init__(self) -> None:
         if OPPORTUNITY.name not in self.objects:
             raise AccessRefused(
-                "Salesforce shows no Opportunity to this user: grant Read and View All on it to the Run As user"
+                "Salesforce shows no Opportunity to this user: give the integration user Read and View All on it"
             )
         object.__setattr__(self, "deal", self.objects[OPPORTUNITY.name])
 
@@ -151,16 +151,18 @@ class OrgSchema:
         return "CurrencyIsoCode" in self.deal.fields
 
     def problems(self) -> tuple[str, ...]:
-        """One sentence, with the fix, for each thing that should be readable and is not."""
+        """One sentence, with the fix, for each object that should be readable and is not, wholly or in part."""
         lines = [
-            f"{name} is not readable: grant Read on it to the Run As user"
+            f"{name} is not readable: give the integration user Read and View All on it"
             for name in self.absent
             if name not in OPTIONAL
         ]
         for item in self.objects.values():
-            lines += [
-                f"{item.name}.{name} is not readable: check field-level security" for name in item.missing
-            ]
+            if item.missing:
+                lines.append(
+                    f"{item.name} is readable without {', '.join(item.missing)}: give the integration user "
+                    "read access to these fields (field-level security, best in a permission set)"
+                )
             if item.left_out:
                 lines.append(
                     f"{item.name} has too many custom fields for one query: {', '.join(item.left_out)} left out"
