@@ -34,10 +34,11 @@ async def counter(postgres: str) -> AsyncIterator[tuple[Engine, httpx.AsyncClien
         desk = PromiseDesk(
             engine.database, clock=engine.clock, zone=UTC, is_working_day=working_days(), trials=TRIALS
         )
-        add_routes(app, engine.database)
-        add_promise_routes(app, engine.database, desk)
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://engine") as client:
+            await client.get("/healthz")  # a service is asked for its health before its routes are there
+            add_routes(app, engine.database)
+            add_promise_routes(app, engine.database, desk)
             yield engine, client
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from typing import Any
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from fastapi.routing import APIRoute
 
 from troth_chassis.errors import TransientError
 
@@ -26,65 +27,59 @@ class ProblemError(Exception):
 
 
 def add_problems(app: FastAPI) -> None:
-    """Every error of the application becomes problem+json; bodies over 64 KiB are refused."""
+    """Every error of a route added from now on becomes problem+json; bodies over 64 KiB are refused.
 
-    @app.exception_handler(ProblemError)
-    async def told(_request: Request, error: ProblemError) -> JSONResponse:
-        return _problem(error.status, error.detail, field=error.field, fix=error.fix)
-
-    @app.exception_handler(RequestValidationError)
-    async def invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
-        return _problem(422, str(first["msg"]), field=field, fix=_fix(first))
-
-    @app.exception_handler(HTTPException)
-    async def refused(_request: Request, error: HTTPException) -> JSONResponse:
-        return _problem(error.status_code, str(error.detail))
-
-    @app.exception_handler(TransientError)
-    async def unavailable(_request: Request, error: TransientError) -> JSONResponse:
-        """The database does not answer; so says the service's readiness too."""
-        return _problem(503, str(error), fix="try again in a moment")
-
-    app.add_middleware(BodyLimit)
+    The application may be serving already (health is told before a service is built), when it takes neither
+    middleware nor handlers any more; routes it takes.
+    """
+    app.router.route_class = ProblemRoute
 
 
-class BodyLimit:
-    """Refuses a body larger than 64 KiB before anything reads it, whether or not it tells its length."""
+class ProblemRoute(APIRoute):
+    """A route whose errors are told as problem+json."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The route's own handler, with its body read up to the limit and its errors caught."""
+        answer = super().get_route_handler()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
-            await self._app(scope, receive, send)
-            return
-        body, more = b"", True
-        while more and len(body) <= LONGEST_BODY:
-            message = await receive()
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-        if len(body) > LONGEST_BODY:
-            answer = _problem(
-                413, f"the body is larger than {LONGEST_BODY // 1024} KiB", fix="ask about fewer issues"
-            )
-            await answer(scope, receive, send)
-            return
-        await self._app(scope, _replay(body, receive), send)
+        async def handle(request: Request) -> Response:
+            limited = _Limited(request.scope, request.receive)
+            try:
+                await limited.body()
+                return await answer(limited)
+            except ProblemError as error:
+                return _problem(error.status, error.detail, field=error.field, fix=error.fix)
+            except RequestValidationError as error:
+                return _invalid(error)
+            except HTTPException as error:
+                return _problem(error.status_code, str(error.detail))
+            except TransientError as error:  # the database does not answer; so says readiness too
+                return _problem(503, str(error), fix="try again in a moment")
+
+        return handle
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
-    told = False
+class _Limited(Request):
+    """Reads no more than a body may have, whether or not it tells its length."""
 
-    async def again() -> Message:
-        nonlocal told
-        if told:
-            return await receive()
-        told = True
-        return {"type": "http.request", "body": body, "more_body": False}
+    async def body(self) -> bytes:
+        if not hasattr(self, "_body"):
+            read = bytearray()
+            async for chunk in self.stream():
+                read += chunk
+                if len(read) > LONGEST_BODY:
+                    kib = LONGEST_BODY // 1024
+                    raise ProblemError(
+                        f"the body is larger than {kib} KiB", fix="ask about fewer issues", status=413
+                    )
+            self._body = bytes(read)
+        return self._body
 
-    return again
+
+def _invalid(error: RequestValidationError) -> JSONResponse:
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
+    return _problem(422, str(first["msg"]), field=field, fix=_fix(first))
 
 
 def _problem(status: int, detail: str, *, field: str = "", fix: str = "") -> JSONResponse:
