@@ -17,8 +17,8 @@ LEAKS = {
     "error": f"from troth_chassis.errors import PoisonError; PoisonError('{SECRET} is wrong')",
     "metric": (
         "from prometheus_client import CollectorRegistry, Counter\n"
-        "    global kept; kept = CollectorRegistry()\n"
-        f"    Counter('asked', 'Asked', ['by'], registry=kept).labels('{SECRET}').inc()"
+        "    global book; book = CollectorRegistry()\n"
+        f"    Counter('asked', 'Asked', ['by'], registry=book).labels('{SECRET}').inc()"
     ),
     "child": (
         "import os; from troth_sandbox.processes import ChildProcess\n"

@@ -115,8 +115,9 @@ async def test_a_wrong_secret_is_one_clear_sentence(simulator: SimulatedOrg) -> 
             await reader.org_id()
 
 
-def test_check_says_of_each_object_that_it_can_be_read(simulator: SimulatedOrg) -> None:
-    result = CliRunner().invoke(main, ["check"], env=environment(simulator))
+def test_check_says_of_each_object_that_it_can_be_read(simulator: SimulatedOrg, kafka: str) -> None:
+    env = environment(simulator, KAFKA_BOOTSTRAP_SERVERS=kafka)
+    result = CliRunner().invoke(main, ["check"], env=env)
     assert result.exit_code == 0, result.output
     assert "ok      Opportunity: " in result.output
     assert "2 of them custom" in result.output
