@@ -20,7 +20,7 @@ from tests.risk_engine.engine import Engine, open_engine
 from risk_engine.api import add_routes
 from troth_contracts.topics import SYNC_STATUS
 
-BASE = {"PATH": os.environ["PATH"], "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+BASE = {"PATH": os.environ["PATH"], "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "TROTH_HTTP_PORT": "0"}
 
 
 @pytest.fixture

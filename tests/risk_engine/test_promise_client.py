@@ -8,7 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from risk_engine import cli
-from risk_engine.answer.client import UnansweredError, ask
+from risk_engine.answer.client import HERE, UnansweredError, ask, ask_why
+from risk_engine.settings import EngineSettings
+from troth_chassis.settings import load_settings
 
 ANSWER = {
     "verdict": "safe",
@@ -66,3 +68,24 @@ def test_an_engine_that_does_not_answer_is_told_with_its_address() -> None:
         ask(
             {}, "http://engine", httpx.MockTransport(lambda _request: httpx.Response(502, text="bad gateway"))
         )
+
+
+def test_why_a_deal_slips_is_asked_where_an_engine_listens_by_default() -> None:
+    asked: list[str] = []
+
+    def answering(request: httpx.Request) -> httpx.Response:
+        asked.append(f"{request.method} {request.url}")
+        return httpx.Response(200, json={"explanation": ["not late."]})
+
+    environ = {"DATABASE_URL": "postgresql://user@host/name", "KAFKA_BOOTSTRAP_SERVERS": "kafka:9092"}
+    listens = load_settings(EngineSettings, environ).http_port
+    assert ask_why("00D:006", HERE, httpx.MockTransport(answering)) == {"explanation": ["not late."]}
+    assert asked == [f"GET http://127.0.0.1:{listens}/deals/00D:006/slip"]
+
+
+def test_the_slip_is_printed_in_words_or_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = {"deal": "00D:006", "explanation": ["9 days late.", "5 of the days: a late start."]}
+    monkeypatch.setattr(cli, "ask_why", lambda _deal, _url: answer)
+    printed = CliRunner().invoke(cli.cli, ["slip", "00D:006"])
+    assert (printed.exit_code, printed.stdout.splitlines()) == (0, answer["explanation"])
+    assert json.loads(CliRunner().invoke(cli.cli, ["slip", "00D:006", "--json"]).stdout) == answer

@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Sequence
 
 from risk_engine.alerts import Alerts, Fallbacks
 from risk_engine.answer.desk import PromiseDesk
-from risk_engine.answer.routes import add_promise_routes
+from risk_engine.answer.routes import add_promise_routes, add_slip_routes
+from risk_engine.answer.slip import SlipDesk
 from risk_engine.api import add_routes
 from risk_engine.deliver.courier import Courier
 from risk_engine.deliver.webhook import WebhookSender
@@ -78,6 +79,10 @@ async def build(chassis: Chassis[EngineSettings]) -> AsyncIterator[Sequence[Loop
         )
         add_routes(chassis.app, database)
         add_promise_routes(chassis.app, database, desk)
+        add_slip_routes(
+            chassis.app,
+            SlipDesk(database, clock=clock, zone=settings.zone, trials=settings.risk_trials),
+        )
         yield (
             Loop("ingest", consumer.run),
             Loop("evaluate", evaluator.run),

@@ -1,4 +1,4 @@
-"""``risk-engine run``: the service; ``promise-check``: a question to it; ``backtest``: how good its forecast is."""
+"""``risk-engine run``: the service; ``promise-check`` and ``slip`` ask it; ``backtest``: how well it forecasts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from risk_engine.answer.client import HERE, UnansweredError, ask
+from risk_engine.answer.client import HERE, UnansweredError, ask, ask_why
 from risk_engine.app import NAME, build
 from risk_engine.backtest.command import run_backtest
 from risk_engine.settings import EngineSettings
@@ -77,6 +77,21 @@ def promise_check(
     }
     try:
         answer = ask({name: value for name, value in question.items() if value}, url)
+    except UnansweredError as error:
+        typer.echo(error, err=True)
+        raise typer.Exit(2) from error
+    typer.echo(json.dumps(answer, indent=2) if as_json else "\n".join(answer["explanation"]))
+
+
+@cli.command()
+def slip(
+    deal: Annotated[str, typer.Argument(help="<org>:<opportunity id>")],
+    as_json: Annotated[bool, typer.Option("--json", help="The whole answer.")] = False,
+    url: Annotated[str, typer.Option(envvar="TROTH_RISK_URL", help="Where a risk-engine runs.")] = HERE,
+) -> None:
+    """Ask a running risk-engine: why does this deal's promise slip? Exit code 2: it promises nothing in force."""
+    try:
+        answer = ask_why(deal, url)
     except UnansweredError as error:
         typer.echo(error, err=True)
         raise typer.Exit(2) from error

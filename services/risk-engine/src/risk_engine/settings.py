@@ -18,12 +18,16 @@ from risk_engine.domain.calendar import IsWorkingDay, working_days
 from troth_chassis.guard import Network
 from troth_chassis.settings import ChassisSettings
 
+HTTP_PORT = 8080
+"""Where the command line looks for a running engine, so where one listens unless it is told otherwise."""
+
 
 class EngineSettings(ChassisSettings):
     """Settings named ``TROTH_RISK_*``, and DATABASE_URL."""
 
     own_prefix: str = "TROTH_RISK_"
     database_url: SecretStr = Field(validation_alias="DATABASE_URL")
+    http_port: int = Field(default=HTTP_PORT, ge=0, le=65535)
     risk_consumer_group: str = "risk-engine"
     risk_trials: int = Field(default=2_000, ge=100, le=20_000)
     risk_currency: str = Field(default="", pattern=r"^([A-Z]{3})?$")

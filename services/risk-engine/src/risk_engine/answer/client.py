@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
-HERE = "http://127.0.0.1:8080"
+from risk_engine.settings import HTTP_PORT
+
+HERE = f"http://127.0.0.1:{HTTP_PORT}"
 SECONDS = 30.0
 
 
@@ -15,10 +18,21 @@ class UnansweredError(Exception):
 
 
 def ask(question: dict[str, Any], url: str, transport: httpx.BaseTransport | None = None) -> dict[str, Any]:
-    """The answer. Raises UnansweredError."""
+    """The answer to a promise check. Raises UnansweredError."""
+    return _answer("POST", "/promise-check", question, url, transport)
+
+
+def ask_why(deal: str, url: str, transport: httpx.BaseTransport | None = None) -> dict[str, Any]:
+    """Why the deal's promise slips. Raises UnansweredError."""
+    return _answer("GET", f"/deals/{quote(deal, safe=':')}/slip", None, url, transport)
+
+
+def _answer(
+    method: str, path: str, question: dict[str, Any] | None, url: str, transport: httpx.BaseTransport | None
+) -> dict[str, Any]:
     try:
         with httpx.Client(base_url=url, timeout=SECONDS, transport=transport) as client:
-            answer = client.post("/promise-check", json=question)
+            answer = client.request(method, path, json=question)
             told: dict[str, Any] = answer.json()
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         raise UnansweredError(
