@@ -118,7 +118,7 @@ class SlipDesk:
             finish,
             is_done,
             team,
-            roster.teams[team].name,
+            roster.teams[team].name if team in roster.teams else team,  # the board may just have gone
             own,
             day_of(min(begun), self._zone) if begun else None,
             tuple(
