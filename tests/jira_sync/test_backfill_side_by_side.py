@@ -18,7 +18,8 @@ from jira_sync.errors import JiraUnavailableError, ScanFailedError
 from jira_sync.paging import grouped
 from jira_sync.scan import PAGE_SIZE
 from jira_sync.scope import Scope
-from troth_contracts.topics import ISSUES
+from troth_chassis.errors import TransientError
+from troth_contracts.topics import ISSUE_EVENTS, ISSUES
 
 
 def many(projects: int, issues: int) -> dict[str, Any]:
@@ -108,6 +109,37 @@ async def test_an_unreachable_site_ends_all_readers_and_a_restart_reads_the_rest
     site.broken.clear()
     stage.start()
     await stage.scan()
+    assert len(stage.kafka.latest(ISSUES)) == 12
+
+
+@pytest.mark.parametrize("reached", [True, False])
+@pytest.mark.parametrize("failing", range(2, 8))
+async def test_after_a_transaction_nobody_knows_of_no_neighbour_publishes(failing: int, reached: bool) -> None:
+    """Otherwise it would pass for certain, nothing would be read back, and what it held would be told twice."""
+    seed = many(projects=6, issues=2)
+    for number, document in enumerate(seed["issues"], 1):
+        document["histories"] = [
+            small_site.history(number, "2026-10-20T10:00:00.000Z", small_site.status_item("1", "3"))
+        ]
+    stage, calls = stage_of(Watched(seed)), 0
+    original = stage.kafka.publish
+
+    async def publish(records: Any) -> None:
+        nonlocal calls
+        calls += 1
+        await asyncio.sleep(0.001)  # the neighbours come to wait for their turn
+        if calls != failing or reached:
+            await original(records)
+        if calls == failing:
+            raise TransientError("Kafka did not acknowledge")
+
+    stage.kafka.publish = publish  # type: ignore[method-assign, assignment]
+    with pytest.raises(TransientError, match="did not acknowledge"):
+        await stage.scan()
+    assert calls == failing, "only what was read back is added to"
+    await stage.scan()
+    events = [record.id for record in stage.kafka.told(ISSUE_EVENTS)]
+    assert len(events) == len(set(events)) == 12
     assert len(stage.kafka.latest(ISSUES)) == 12
 
 

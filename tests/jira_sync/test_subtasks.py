@@ -12,7 +12,7 @@ from tests.jira_sync.conftest import SITE, Stage
 from tests.jira_sync.fakes import NOW
 from tests.jira_sync.small_site import APA, SPRINT_FIELD, issue, sprint_item
 
-from jira_sync.errors import ForbiddenError
+from jira_sync.errors import ForbiddenError, JiraUnavailableError
 from troth_contracts.jira import Issue, Sprint, SprintEvent
 from troth_contracts.topics import ISSUE_EVENTS, ISSUES, SPRINT_EVENTS, SPRINTS
 
@@ -104,6 +104,22 @@ async def test_they_are_told_in_the_transaction_of_their_parent(told: Stage) -> 
     assert {record.key for record in moved if record.topic == ISSUES.name} >= {
         f"{SITE}:{number}" for number in (STORY, BEFORE, AFTER)
     }
+
+
+async def test_a_sub_task_that_cannot_be_read_now_is_read_with_its_parent_later(told: Stage) -> None:
+    def down(name: str) -> None:
+        if name == f"issue/{BEFORE}":
+            raise JiraUnavailableError("Jira answered 503")
+
+    told.site.before = down
+    with pytest.raises(JiraUnavailableError):
+        await parent_moves(told)
+    told.site.before = lambda _name: None
+    await told.scan()
+    for number in (STORY, BEFORE, AFTER):
+        found = told.kafka.latest(ISSUES)[f"{SITE}:{number}"]
+        assert isinstance(found, Issue)
+        assert found.sprint_ids == ("3",)
 
 
 async def test_an_issue_that_is_forbidden_is_not_missing_because_sub_tasks_were_read_after_it(

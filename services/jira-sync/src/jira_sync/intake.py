@@ -1,7 +1,7 @@
 """Issues on their way from Jira to Kafka, whichever feed found them: read, diff, publish, remember.
 
-One transaction per page and what follows from it. The memory is noted first: after a failed commit it is read back from
-Kafka.
+One transaction per page and what follows from it. The memory is noted first: whatever fails before it is committed, it
+is read back from Kafka.
 """
 
 from __future__ import annotations
@@ -58,10 +58,14 @@ class IssueIntake:
         in between would lose them.
         """
         records = self._records(page, feed)
-        while self._followers:
-            followers = sorted(self._followers, key=int)[:DIRECT_READS]
-            self._followers.difference_update(followers)
-            records += self._records(await self._documents(followers), feed)
+        try:
+            while self._followers:
+                followers = sorted(self._followers, key=int)[:DIRECT_READS]
+                self._followers.difference_update(followers)
+                records += self._records(await self._documents(followers), feed)
+        except BaseException:
+            self._publication.doubt()
+            raise
         await self._publication.commit([*records, *closing], feed)
         good, dead, self._judged = *self._judged, (0, 0)
         self._letters.note(good=good, dead=dead)

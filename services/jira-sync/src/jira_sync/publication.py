@@ -15,6 +15,7 @@ from jira_sync.metrics import Feed, SyncMetrics
 from jira_sync.scan import IssueTelling, RawIssue, milliseconds
 from troth_chassis.clock import Clock
 from troth_chassis.dead_letters import dead_letter
+from troth_chassis.errors import TransientError
 from troth_chassis.publisher import Publisher
 from troth_contracts.codec import OutRecord
 from troth_contracts.jira import Board, PlanChange, Version
@@ -86,15 +87,21 @@ class Publication:
         await self._publisher.load(TOPICS)
         self.is_loaded = True
 
+    def doubt(self) -> None:
+        """What is remembered may differ from what is published: read it back before the next commit."""
+        self.is_loaded = False
+
     def has_issues(self) -> bool:
         """True when issues of this site are published."""
         return any(key.startswith(f"{self._site_id}:") for key in self._publisher.keys(ISSUES))
 
     async def commit(self, records: Iterable[OutRecord | None], feed: Feed = "own") -> None:
-        """One transaction with everything that is news."""
+        """One transaction with everything that is news. TransientError while an earlier one's outcome is unknown."""
         news = [record for record in records if record is not None]
         if not news:
             return
+        if not self.is_loaded:
+            raise TransientError("whether Kafka took the last transaction is unknown: it is read back first")
         self.is_loaded = False
         await self._publisher.commit(news)
         self.is_loaded = True
