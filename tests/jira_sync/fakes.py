@@ -39,6 +39,7 @@ class MemorySite:
         self.deployment = "Cloud"
         self.page_cap = 100
         self.agile_cap = 50
+        self.changelog_cap = 2
         self.forbidden_boards: set[str] = set()
         self.before: Callable[[str], None] = lambda _name: None
         self.queries: list[str] = []
@@ -131,9 +132,8 @@ class MemorySite:
             if issue["id"] in issue_ids and issue["histories"]
         ]
         start = int(token or 0)
-        return TokenPage(
-            tuple(entries[start : start + 2]), str(start + 2) if start + 2 < len(entries) else None
-        )
+        end = start + self.changelog_cap
+        return TokenPage(tuple(entries[start:end]), str(end) if end < len(entries) else None)
 
     async def boards(self, start: int) -> OffsetPage:
         self.before("board")

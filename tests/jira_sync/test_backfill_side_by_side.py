@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -24,18 +25,23 @@ from troth_contracts.topics import ISSUE_EVENTS, ISSUES
 
 def many(projects: int, issues: int) -> dict[str, Any]:
     """The small site with more projects of so many issues each."""
+    return of_sizes([issues] * projects)
+
+
+def of_sizes(sizes: Sequence[int]) -> dict[str, Any]:
+    """The small site with a project of each size, keys ``P1`` and on; every issue has one history."""
     seed = copy.deepcopy(small_site.seed())
     pattern = seed["issues"][0]
     seed["issues"] = []
     seed["projects"] = [
-        {"id": str(n), "key": f"P{n}", "name": f"Project {n}"} for n in range(1, projects + 1)
+        {"id": str(n), "key": f"P{n}", "name": f"Project {n}"} for n in range(1, len(sizes) + 1)
     ]
-    for number in range(projects * issues):
-        issue = copy.deepcopy(pattern)
-        project = seed["projects"][number % projects]
-        issue |= {"id": str(20_000 + number), "key": f"{project['key']}-{number}", "histories": []}
-        issue["fields"]["project"] = {"id": project["id"], "key": project["key"]}
-        seed["issues"].append(issue)
+    for number, of in enumerate((n for n, size in enumerate(sizes, 1) for _ in range(size)), 1):
+        document, status = copy.deepcopy(pattern), small_site.status_item("1", "3")
+        document |= {"id": str(20_000 + number), "key": f"P{of}-{number}"}
+        document["histories"] = [small_site.history(number, "2026-10-20T10:00:00.000Z", status)]
+        document["fields"]["project"] = {"id": str(of), "key": f"P{of}"}
+        seed["issues"].append(document)
     return seed
 
 
@@ -78,7 +84,7 @@ async def test_projects_are_fetched_side_by_side_and_told_completely() -> None:
 
 async def test_the_changelogs_of_several_pages_take_one_request() -> None:
     site = Watched(many(projects=1, issues=2 * PAGES_TOGETHER * 3 + 1))
-    site.page_cap = 3
+    site.page_cap, site.changelog_cap = 3, 1_000
     stage = stage_of(site)
     await stage.scan()
     assert len(stage.kafka.latest(ISSUES)) == 2 * PAGES_TOGETHER * 3 + 1
@@ -114,14 +120,11 @@ async def test_an_unreachable_site_ends_all_readers_and_a_restart_reads_the_rest
 
 @pytest.mark.parametrize("reached", [True, False])
 @pytest.mark.parametrize("failing", range(2, 8))
-async def test_after_a_transaction_nobody_knows_of_no_neighbour_publishes(failing: int, reached: bool) -> None:
+async def test_after_a_transaction_nobody_knows_of_no_neighbour_publishes(
+    failing: int, reached: bool
+) -> None:
     """Otherwise it would pass for certain, nothing would be read back, and what it held would be told twice."""
-    seed = many(projects=6, issues=2)
-    for number, document in enumerate(seed["issues"], 1):
-        document["histories"] = [
-            small_site.history(number, "2026-10-20T10:00:00.000Z", small_site.status_item("1", "3"))
-        ]
-    stage, calls = stage_of(Watched(seed)), 0
+    stage, calls = stage_of(Watched(many(projects=6, issues=2))), 0
     original = stage.kafka.publish
 
     async def publish(records: Any) -> None:

@@ -143,6 +143,8 @@ class Backfill:
                 mark = replace(mark, token=page.token, read=read, backfill_complete=page.token is None)
                 closing = self._publication.project_mark(project, mark)
                 async with run.turn:
+                    if not self._publication.is_loaded:
+                        return  # a neighbour's transaction failed: its error ends them all
                     await self._intake.publish(page.issues, "backfill", [closing])
                     self._note(project, mark)
                     await run.between()
@@ -150,7 +152,8 @@ class Backfill:
                     return
         if not mark.backfill_complete:  # the page after the last was refused
             async with run.turn:
-                await self._mark(project, replace(mark, token=None, backfill_complete=True))
+                if self._publication.is_loaded:
+                    await self._mark(project, replace(mark, token=None, backfill_complete=True))
 
     async def _begun(self, project: str) -> Watermark:
         query = project_query(self._live[project]).partition(" ORDER BY ")[0]
