@@ -136,7 +136,7 @@ async def test_after_a_transaction_nobody_knows_of_no_neighbour_publishes(
         if calls == failing:
             raise TransientError("Kafka did not acknowledge")
 
-    stage.kafka.publish = publish  # type: ignore[method-assign, assignment]
+    stage.kafka.publish = publish  # type: ignore[method-assign]
     with pytest.raises(TransientError, match="did not acknowledge"):
         await stage.scan()
     assert calls == failing, "only what was read back is added to"
