@@ -11,7 +11,7 @@ from tests.jira_sync.fakes import NOW
 from tests.jira_sync.small_site import APA, issue
 
 from jira_sync.absence import Absences, is_suspect, project_class
-from jira_sync.errors import ForbiddenError
+from jira_sync.errors import BudgetSpentError, ForbiddenError
 from jira_sync.reader import TokenPage
 from jira_sync.scope import Scope
 from troth_contracts.jira import Sprint
@@ -197,6 +197,40 @@ async def test_a_census_that_is_cut_deletes_nothing_and_says_so(large: Stage) ->
     assert "10030" in live(large, ISSUES)
     assert "project APA not read" in large.health.checks["jira"].detail
     assert large.health.ready
+
+
+async def test_a_census_dearer_than_an_hours_points_goes_on_in_the_next_hour(large: Stage) -> None:
+    """Two pages an hour. Once it is whole, what is missing is looked after; what came meanwhile is not missing."""
+    search, listed, left = large.site.search, list[str](), 0
+    large.site.page_cap = 5
+
+    async def dear(
+        jql: str, fields: Sequence[str], token: str | None, size: int, reconcile: Sequence[str] = ()
+    ) -> TokenPage:
+        nonlocal left
+        if tuple(fields) == ("id",):
+            if not left:
+                raise BudgetSpentError("the app's points of this hour are kept for the poll")
+            left -= 1
+            listed.append(f"{jql.split(chr(34))[1]} {token or 0}")
+        return await search(jql, fields, token, size, reconcile)
+
+    large.site.search = dear  # type: ignore[method-assign]
+    delete(large, "10030")
+    await large.later(90_000)
+    for hour in range(5):
+        left = 2
+        large.site.seed["issues"].append(issue(10070 + hour, APA, created=large.site.now.isoformat()))
+        await large.scan(2)
+        if hour == 1:
+            assert "under way, 20 ids listed" in large.health.checks["jira"].detail
+        await large.later(3_600)
+    pages = [f"APA {start}" for start in range(0, 26, 5)]
+    assert listed[:7] == [*pages, "BET 0"]
+    assert len(listed) == len(set(listed))
+    assert "10030" not in live(large, ISSUES)
+    assert {str(10070 + hour) for hour in range(5)} <= live(large, ISSUES)
+    assert absent(large, "deleted") == 1
 
 
 async def test_a_project_no_longer_wanted_leaves_the_topic(large: Stage) -> None:

@@ -1,12 +1,14 @@
 """The third feed: which ids are there. Finds what the poll cannot see (deletions, lost access) or has missed.
 
 Nothing is deleted because a list is short. Missing ids are asked for directly, twice, and their project must be live.
+A census that costs more than an app's points of an hour goes on in the next one where it stopped.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from jira_sync.absence import AbsenceClass, Absences, Roster, is_suspect, project_class
@@ -14,7 +16,7 @@ from jira_sync.budget import Priority, asking_as
 from jira_sync.errors import BudgetSpentError, ForbiddenError, ScanFailedError
 from jira_sync.intake import DIRECT_READS, IssueIntake
 from jira_sync.metrics import SyncMetrics
-from jira_sync.paging import token_pages
+from jira_sync.paging import token_pages_from
 from jira_sync.parse import text
 from jira_sync.publication import Publication
 from jira_sync.reader import JiraReader, ProjectStatus
@@ -27,6 +29,16 @@ from troth_contracts.sync import Watermark
 PAGE = 5_000
 READ_BATCH = 100
 _STATES: tuple[ProjectStatus, ...] = ("live", "archived", "deleted")
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """A census under way. Only what was ``known`` when it began can be missing from what is ``seen``."""
+
+    known: frozenset[str]
+    seen: set[str] = field(default_factory=set)
+    following: dict[str, str | None] = field(default_factory=dict)
+    """The token of a project's next page; None when all its ids are listed."""
 
 
 class Census:
@@ -48,6 +60,7 @@ class Census:
         self._every = timedelta(seconds=every_seconds)
         self._metrics = metrics
         self._taken_at: datetime | None = None
+        self._round: _Round | None = None
         self._found: dict[AbsenceClass, int] = {}
         self._suspects: dict[str, int] = {}
         self._unread: dict[str, str] = {}
@@ -62,7 +75,7 @@ class Census:
 
     def expire(self) -> None:
         """Somebody asked for one now."""
-        self._taken_at = None
+        self._taken_at = self._round = None
 
     async def look_after(self, beat: Beat) -> None:
         """Takes a census when due; asks again for what was missing. Both wait while an app's points are scarce."""
@@ -104,48 +117,50 @@ class Census:
         """For people: what is missing and why; empty when nothing is."""
         told = [f"{count} {name}" for name, count in self._found.items() if count and name != "deleted"]
         told += [f"project {key} suspect: {count} missing" for key, count in self._suspects.items()]
+        if self._round is not None:
+            told.append(f"under way, {len(self._round.seen)} ids listed")
         told += [f"project {key} not read: {reason}" for key, reason in self._unread.items()]
         return ", ".join(told)
 
     async def _take(self, now: datetime, beat: Beat) -> None:
-        roster = await self._roster()
-        here: dict[str, frozenset[str]] = {}
-        self._found, self._suspects, self._unread = {}, {}, {}
+        roster, memory = await self._roster(), self._view.memory
+        under_way = self._round = self._round or _Round(memory.ids())
+        unread: dict[str, str] = {}
         for project_id, key in self._projects(roster).items():
             try:
-                here[project_id] = await self._ids(key)
+                await self._list(project_id, key, under_way)
             except (ForbiddenError, ScanFailedError) as error:
-                self._unread[key] = str(error)
+                under_way.following.pop(project_id, None)
+                unread[key] = str(error)
             beat()
-        await self._read_unknown(frozenset().union(*here.values()), beat)
-        everywhere = frozenset().union(*here.values())
-        for project_id, key in self._view.memory.project_keys.items():
-            self._compare(project_id, key, everywhere, roster, now)
+        restored = await self._read_unknown(under_way.seen, beat)
+        self._found, self._suspects, self._unread = {"restored": restored}, {}, unread
+        for project_id, key in memory.project_keys.items():
+            self._compare(project_id, key, under_way, roster, now)
         self._metrics.show_absent(self._found)
         await self._publication.commit([self._publication.census_taken(now, self._view.version)])
-        self._taken_at = now
+        self._taken_at, self._round = now, None
 
-    def _compare(
-        self, project_id: str, key: str, here: frozenset[str], roster: Roster, now: datetime
-    ) -> None:
-        known = self._view.memory.ids_of(project_id)
-        whole = project_class(project_id, roster) if known else None
+    def _compare(self, project_id: str, key: str, under_way: _Round, roster: Roster, now: datetime) -> None:
+        present = self._view.memory.ids_of(project_id)
+        whole = project_class(project_id, roster) if present else None
         if whole is not None:
-            self._count(whole, len(known))
+            self._count(whole, len(present))
             return
-        missing = known - here
         if key in self._unread:
             return
+        known = present & under_way.known
+        missing = known - under_way.seen
         if not self._view.scope.wants_project(key):
-            self.absences.suspect("issue", known, now)  # asked for directly, then left out by rule
+            self.absences.suspect("issue", present, now)  # asked for directly, then left out by rule
         elif is_suspect(known, missing):
             self._suspects[key] = len(missing)
             self._count("suspect", len(missing))
         else:
             self.absences.suspect("issue", missing, now)
 
-    async def _read_unknown(self, here: frozenset[str], beat: Beat) -> None:
-        """What no feed has told yet."""
+    async def _read_unknown(self, here: Collection[str], beat: Beat) -> int:
+        """What no feed has told yet. Returns how many of it had been deleted."""
         known, left_out = self._view.memory, self._view.left_out
         unknown = sorted((i for i in here if i not in known and not left_out.has("issue", i)), key=int)
         fields = self._view.planning.frame.fields.requested()
@@ -155,8 +170,9 @@ class Census:
             async for page in issue_pages(self._reader, query, fields):
                 await self._intake.publish(page.issues, "census")
                 beat()
-        self._count("restored", len(self._deleted.intersection(unknown)))
-        self._deleted.difference_update(unknown)
+        restored = self._deleted.intersection(unknown)
+        self._deleted -= restored
+        return len(restored)
 
     async def _of_live_projects(self, ids: set[str]) -> set[str]:
         """The project may have gone since the first 404: then nothing of it is deleted."""
@@ -178,12 +194,19 @@ class Census:
             if scope.wants_project(key) and (scope.projects or project_id in known)
         }
 
-    async def _ids(self, key: str) -> frozenset[str]:
+    async def _list(self, project_id: str, key: str, under_way: _Round) -> None:
+        """Goes on after the last page that was listed; what is listed stays when it fails."""
+        token = under_way.following.setdefault(project_id, "")
+        if token is None:
+            return
         query = f'project in ("{key}") ORDER BY id ASC'
-        found: set[str] = set()
-        async for page in token_pages(lambda token: self._reader.search(query, ("id",), token, PAGE)):
-            found.update(text(issue, "id") for issue in page)
-        return frozenset(found)
+        pages = token_pages_from(
+            lambda token: self._reader.search(query, ("id",), token, PAGE), token or None
+        )
+        async for items, following in pages:
+            under_way.seen.update(text(issue, "id") for issue in items)
+            under_way.following[project_id] = following
+        under_way.following[project_id] = None
 
     async def _roster(self) -> Roster:
         """An account that may not list trashed or archived projects sees them as lost."""

@@ -66,6 +66,10 @@ class PlanningMemory:
     def __contains__(self, issue_id: str) -> bool:
         return issue_id in self._timelines
 
+    def ids(self) -> frozenset[str]:
+        """Every issue that is known."""
+        return frozenset(self._projects)
+
     def ids_of(self, project_id: str) -> frozenset[str]:
         """Issues that were in the project when last seen."""
         return frozenset(issue_id for issue_id, found in self._projects.items() if found == project_id)
