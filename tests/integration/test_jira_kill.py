@@ -26,6 +26,8 @@ FULL = os.environ.get("TROTH_FULL") == "1"
 KILLS = 25 if FULL else 3
 ISSUES_OF_THE_SITE = 2_000 if FULL else 300
 SEED = sample.seed(ISSUES_OF_THE_SITE) | {"auth": small_site.AUTH}
+PATIENCE = 300.0 if FULL else 90.0
+"""Seconds."""
 PAGE = 5
 IN_FLIGHT = 2 * (PAGES_TOGETHER + 1)
 """Pages of its two projects: those that go together, and the one read ahead."""
@@ -65,7 +67,7 @@ async def test_a_killed_backfill_ends_exact_and_reads_no_more_than_what_was_in_f
         async def is_reading(count: int = count, before: int = before) -> bool:
             return len(simulator.asked("bulkfetch")) - before >= count
 
-        await until(f"life {kill} reads", is_reading)
+        await until(f"life {kill} reads", is_reading, PATIENCE)
         await asyncio.to_thread(service.process.kill)
         for _ in range(3):
             issue = 10_000 + rng.randint(1, ISSUES_OF_THE_SITE)
@@ -73,13 +75,13 @@ async def test_a_killed_backfill_ends_exact_and_reads_no_more_than_what_was_in_f
             simulator.tell(f"/issues/{issue}", {"actor": "account-ada", "fields": fields})
     simulator.reset()
     service.start()
-    await until("backfill", lambda: complete(service))
+    await until("backfill", lambda: complete(service), PATIENCE)
     expected = truth(simulator).event_ids(service.site_id)
 
     async def caught_up() -> bool:
         return set(await ids(service, ISSUE_EVENTS)) >= set(expected)
 
-    await until("everything is told", caught_up)
+    await until("everything is told", caught_up, PATIENCE)
     found = compared("event", (await ids(service, ISSUE_EVENTS)).elements(), expected)
     assert not found, found
     assert len(await service.latest(ISSUES, Issue)) == ISSUES_OF_THE_SITE

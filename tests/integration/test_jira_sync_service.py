@@ -102,12 +102,12 @@ class Service:
         return (await self.latest(SYNC_STATUS, SyncStatus)).get(self.site_id)
 
 
-async def until(what: str, holds: Callable[[], Awaitable[object]]) -> None:
+async def until(what: str, holds: Callable[[], Awaitable[object]], deadline: float = DEADLINE) -> None:
     """Asks again until the condition holds; fails with its name after the deadline."""
     loop = asyncio.get_running_loop()
-    give_up = loop.time() + DEADLINE
+    give_up = loop.time() + deadline
     while not await holds():
-        assert loop.time() < give_up, f"not within {DEADLINE:g} s: {what}"
+        assert loop.time() < give_up, f"not within {deadline:g} s: {what}"
         await asyncio.sleep(0.1)
 
 
