@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 import pytest
 from pydantic import SecretStr
-from tests.integration.jira_play import DAY, HOUR, Play, opened
+from tests.integration.jira_play import DAY, HOUR, Life, Play, opened
 from tests.integration.test_jira_faults_site import FIRST, MINUTE
 from tests.integration.test_jira_sync_dialects import APP
 
@@ -60,6 +60,10 @@ class AppPlay(Play):
         return [msgspec.json.decode(value, type=SyncStatus) for value in found if value]
 
 
+def is_well(life: Life) -> bool:
+    return life.health.checks["jira"].ok
+
+
 async def test_t18_a_consent_taken_back_is_one_sentence_until_there_is_another(
     kafka: str, tmp_path: Path
 ) -> None:
@@ -68,7 +72,7 @@ async def test_t18_a_consent_taken_back_is_one_sentence_until_there_is_another(
     async with opened(play) as reader:
         life = play.start(reader)
         await play.until(3 * MINUTE)
-        assert life.health.checks["jira"].ok
+        assert is_well(life)
         play.site.tokens.revoke()
         play.edit(FIRST, status={"id": "3"})
         asked = len(play.asked())
@@ -81,7 +85,7 @@ async def test_t18_a_consent_taken_back_is_one_sentence_until_there_is_another(
         last = (await play.statuses())[-1]
         assert (last.state, last.reason) == ("paused", str(life.failures[0]))
         assert "start with the new TROTH_JIRA_OAUTH_REFRESH_TOKEN" in str(last.reason)
-        assert not life.health.checks["jira"].ok
+        assert not is_well(life)
         await life.stop()
         play.consent_is_given()
         async with open_reader(play.settings, play.clock) as again:
@@ -89,7 +93,7 @@ async def test_t18_a_consent_taken_back_is_one_sentence_until_there_is_another(
             await play.passes(5 * MINUTE)
             await play.exact()
             assert not life.failures
-            assert life.health.checks["jira"].ok
+            assert is_well(life)
             assert (await play.statuses())[-1].state == "complete"
             await life.stop()
 
