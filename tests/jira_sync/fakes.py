@@ -193,16 +193,16 @@ class MemorySite:
         found = [
             issue
             for issue in self.seed["issues"]
-            if instant(issue["fields"]["updated"]) >= since
+            if (keys is None or issue["fields"]["project"]["key"] in keys)
+            and (ids is None or issue["id"] in ids)
             and issue["id"] not in self.unlisted
             and self._is_live("issue", issue)
-            and (ids is None or issue["id"] in ids)
-            and (keys is None or issue["fields"]["project"]["key"] in keys)
+            and instant(issue["fields"]["updated"]) >= since
         ]
         return sorted(found, key=lambda issue: (instant(issue["fields"]["updated"]), int(issue["id"])))
 
     def _rendered(self, issue: dict[str, Any], wanted: Sequence[str]) -> Json:
-        fields = {name: value for name, value in copy.deepcopy(issue["fields"]).items() if name in wanted}
+        fields = {name: copy.deepcopy(issue["fields"][name]) for name in wanted if name in issue["fields"]}
         if "id" in fields.get("status", {}):
             name, category = small_site.STATUSES[fields["status"]["id"]]
             fields["status"] |= {"name": name, "statusCategory": {"key": category}}
