@@ -19,6 +19,7 @@ SprintEffect = Literal[
     "issue_done",
     "issue_reopened",
 ]
+ReferenceKind = Literal["record_url", "record_id", "pattern"]
 
 
 class IssueLink(Contract, frozen=True):
@@ -37,6 +38,12 @@ class CrmReference(Contract, frozen=True):
     """``remote_link``, ``field:<field id>``, ``summary``, ``description`` or ``comment``."""
     value: str
     """The record's 18-character id, or the deal's number as written."""
+    kind: ReferenceKind | None = None
+    """What it was known by; None where the writer did not say."""
+    text: str | None = None
+    """As written: the address, the id, or what the configured pattern matched."""
+    place_name: str | None = None
+    """How people call the place: the field's name, the remote link's title."""
 
 
 class FieldEstimate(Contract, frozen=True):

@@ -1,16 +1,21 @@
-"""Which issues a deal is about: issue keys found in its fields and texts, each with the reason to believe it."""
+"""Which issues a deal is about, each with the reason to believe it.
+
+Issue keys are found in the deal's fields and texts; the deal's record or number is found on issues by jira-sync.
+"""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
 
 from risk_engine.domain.model import Deal, Link
 
 FIELD_CONFIDENCE = 0.95
+NAMED_CONFIDENCE = 0.90
+"""The issue itself bears the deal's record id, its address, or its number by the configured pattern."""
 TEXT_CONFIDENCE = 0.85
 BELIEVED = 0.80
 """From this confidence on a link stands for work; below it is a suggestion."""
@@ -35,6 +40,15 @@ class KeyMention:
 
 
 @dataclass(frozen=True, slots=True)
+class Naming:
+    """An issue (``<site>:<id>``) that names the deal, and where on it: ``description``, ``remote_link``, a field."""
+
+    issue: str
+    issue_key: str
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Signal:
     place: str
     text: str
@@ -54,10 +68,10 @@ def candidate_keys(text: str) -> tuple[KeyMention, ...]:
     return tuple(KeyMention(key, certain) for key, certain in found.items())
 
 
-def find_links(deal: Deal, resolve: Resolve) -> tuple[Link, ...]:
+def find_links(deal: Deal, resolve: Resolve, namings: Iterable[Naming] = ()) -> tuple[Link, ...]:
     """The deal's links, one per issue, ordered by issue; keys not in upper case never make one.
 
-    Independent kinds of signal (field, text) combine as 1 - product(1 - c); the same kind twice counts once.
+    Independent kinds of signal (field, issue, text) combine as 1 - product(1 - c); the same kind twice counts once.
     """
     places: dict[str, dict[str, float]] = defaultdict(dict)
     mentions: dict[str, set[str]] = defaultdict(set)
@@ -67,6 +81,10 @@ def find_links(deal: Deal, resolve: Resolve) -> tuple[Link, ...]:
             if issue is not None:
                 places[issue][signal.place] = signal.confidence
                 mentions[issue].add(mention.key)
+    for naming in namings:
+        places[naming.issue][f"issue {naming.place}"] = NAMED_CONFIDENCE
+        if not mentions[naming.issue]:
+            mentions[naming.issue].add(naming.issue_key)
     return tuple(_link(issue, places[issue], mentions[issue]) for issue in sorted(places))
 
 

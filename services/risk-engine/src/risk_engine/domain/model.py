@@ -70,7 +70,7 @@ class Link:
     issue: str
     """``<site>:<issue id>``."""
     mentions: tuple[str, ...]
-    """The issue keys as written on the deal; former keys stay as they are."""
+    """The issue keys as written on the deal; former keys stay as they are. The present one where it writes none."""
     confidence: float
     basis: tuple[str, ...]
 

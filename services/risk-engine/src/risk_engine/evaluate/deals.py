@@ -31,6 +31,7 @@ from risk_engine.store.database import Connection
 from risk_engine.store.marks import Claim, add_marks, take_join_lock
 from risk_engine.store.views import (
     read_deals,
+    read_namings,
     read_roster,
     read_typical_sizes,
     read_work_tree,
@@ -72,9 +73,10 @@ async def _find(connection: Connection, deals: dict[str, Deal], now: datetime, z
     mentions = {deal.key: _mentions(deal) for deal in promising}
     every = {key for keys in mentions.values() for key in keys}
     resolved = await resolve_issue_keys(connection, every)
+    namings = await read_namings(connection, promising)
     found = []
     for deal in promising:
-        links = find_links(deal, resolved.get)
+        links = find_links(deal, resolved.get, namings.get(deal.key, ()))
         commitment = commitment_of(deal, links, today)
         if commitment is not None:
             found.append(_Found(deal, commitment, links, mentions[deal.key]))

@@ -140,11 +140,18 @@ _LOOK_UPS: Mapping[str, LiteralString] = {
         named AS (
             SELECT body->>'issue_key' AS issue_key FROM moved
             UNION SELECT jsonb_array_elements_text(body->'former_keys') FROM moved WHERE body ? 'former_keys'
+        ),
+        naming AS (
+            SELECT found->>'value' AS name, found->>'kind' AS kind FROM moved,
+                LATERAL jsonb_array_elements(coalesce(body->'crm_references', '[]')) AS found
         )
         SELECT 'deal', deal_key FROM deal_issues WHERE issue = ANY(%(keys)s)
         UNION SELECT 'deal', d.deal_key FROM moved m
             JOIN deal_issues d ON d.issue = (m.body->>'site_id') || ':' || (m.body->>'parent_id')
         UNION SELECT 'deal', n.deal_key FROM named JOIN mentions n USING (issue_key)
+        UNION SELECT 'deal', d.key FROM naming JOIN deals d ON d.body->>'id' = naming.name
+        UNION SELECT 'deal', d.key FROM deals d WHERE jsonb_path_query_array(d.body, '$.custom.*')
+            ?| (SELECT array_agg(name) FROM naming WHERE kind = 'pattern')
     """,
     topics.SPRINTS.name: """
         INSERT INTO marks (kind, subject)

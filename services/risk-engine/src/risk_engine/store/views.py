@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import LiteralString, TypeVar
@@ -10,6 +11,7 @@ import msgspec
 
 from risk_engine.domain import model
 from risk_engine.domain.commitments import entered_commit_set, promised_date
+from risk_engine.domain.links import Naming
 from risk_engine.domain.work import Roster, TypicalSizes, WorkTree, typical_sizes
 from risk_engine.store.database import Connection
 from troth_contracts import crm, jira
@@ -51,6 +53,31 @@ async def resolve_issue_keys(connection: Connection, issue_keys: Collection[str]
         {"keys": list(issue_keys)},
     )
     return {issue_key: key for issue_key, key, _ in await result.fetchall()}
+
+
+async def read_namings(connection: Connection, deals: Collection[model.Deal]) -> dict[str, list[Naming]]:
+    """The issues that name these deals, by deal: by record id, or by a number that is a custom field of the deal."""
+    recorded: dict[str, set[str]] = defaultdict(set)
+    numbered: dict[str, set[str]] = defaultdict(set)
+    for deal in deals:
+        recorded[deal.id].add(deal.key)
+        for value in deal.custom.values():
+            numbered[value].add(deal.key)
+    result = await connection.execute(
+        """
+        SELECT i.key, i.body->>'issue_key', found->>'place', found->>'value', found->>'kind' FROM issues i,
+            LATERAL jsonb_array_elements(i.body->'crm_references') AS found
+        WHERE NOT i.deleted AND jsonb_path_query_array(i.body, '$.crm_references[*].value') ?| %(names)s
+            AND found->>'value' = ANY(%(names)s)
+        ORDER BY 1, 3
+        """,
+        {"names": [*recorded, *numbered]},
+    )
+    namings: dict[str, list[Naming]] = defaultdict(list)
+    for issue, issue_key, place, value, kind in await result.fetchall():
+        for deal_key in (numbered if kind == "pattern" else recorded).get(value, ()):
+            namings[deal_key].append(Naming(issue, issue_key, place))
+    return namings
 
 
 async def read_work_tree(connection: Connection, roots: Collection[str]) -> WorkTree:
