@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import pytest
 from tests.conftest import missing
+from tests.e2e.first_read import VENDORS, FirstRead, first_read
 from tests.e2e.play import Play, open_play
 from tests.e2e.snapshot import Snapshot, take_snapshot
 
@@ -19,6 +20,8 @@ class Settled:
 
     play: Play
     snapshot: Snapshot
+    first_reads: Mapping[str, FirstRead]
+    """By sync service."""
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +31,6 @@ def settled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settled]:
         with open_play(tmp_path_factory.mktemp("undisturbed")) as play:
             play.stage.start_services()
             play.settle()
-            yield Settled(play, take_snapshot(play))
+            yield Settled(play, take_snapshot(play), {name: first_read(play, name) for name in VENDORS})
     except (BrokerUnavailableError, DatabaseStartError) as error:
         missing(str(error))

@@ -110,8 +110,13 @@ class Play:
 
     def requests(self, vendor: str) -> int:
         """How many requests this simulator has answered."""
+        return len(self.journal(vendor))
+
+    def journal(self, vendor: str) -> list[dict[str, Any]]:
+        """Every request this simulator has taken."""
         admin = getattr(self.stage.addresses, f"{vendor}_admin")
-        return len(self.http.get(f"{admin}/admin/journal").raise_for_status().json())
+        entries: list[dict[str, Any]] = self.http.get(f"{admin}/admin/journal").raise_for_status().json()
+        return entries
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """What the store says."""

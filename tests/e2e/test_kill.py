@@ -1,7 +1,7 @@
 """Three times kill -9 in the middle of the ingest, once per service: the end is the same as without.
 
-The moments are seeded: a service that syncs dies after so many requests to its vendor, the risk-engine while it takes
-records in, while it evaluates teams, and while it delivers notices.
+The moments are seeded: a service that syncs dies after so many requests to its vendor, told by those of the undisturbed
+run, the risk-engine while it takes records in, while it evaluates teams, and while it delivers notices.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from troth_contracts.topics import ALERTS, ISSUE_EVENTS, SPRINT_EVENTS
 
 SLOW = {"crm-sync": ("salesforce", 0.15), "jira-sync": ("jira", 0.05)}
 """Seconds added to each answer, so that there is a middle to be killed in."""
-REQUESTS = {"crm-sync": ((3, 12), (14, 20), (14, 22)), "jira-sync": ((3, 60), (64, 90), (64, 100))}
-"""Between which requests of its present life a service dies, the first, second and third time."""
+SHARE = 0.3
+"""Of what the full read publishes, the most that a life may come to: three of them are not done."""
 _TAKEN_IN = (
     "SELECT (SELECT count(*) FROM deals) + (SELECT count(*) FROM issues) + (SELECT count(*) FROM journal)"
 )
@@ -38,17 +38,18 @@ class Moment:
     reached: Callable[[], bool]
 
 
-def moments_of(service: str, play: Play, undisturbed: Snapshot) -> Iterator[Moment]:
+def moments_of(service: str, play: Play, undisturbed: Settled) -> Iterator[Moment]:
     """The three moments; each is looked at after the service was started (again)."""
     rng = random.Random(f"{SEED}:{service}")
     if service == "risk-engine":
-        yield from _moments_of_the_engine(rng, play, undisturbed)
+        yield from _moments_of_the_engine(rng, play, undisturbed.snapshot)
         return
     vendor, _ = SLOW[service]
-    for first, last in REQUESTS[service]:
-        count, before = rng.randint(first, last), play.requests(vendor)
+    read = undisturbed.first_reads[service]
+    for earliest in (1, read.begun, read.begun):
+        count, before = rng.randint(earliest, read.until(SHARE)), play.requests(vendor)
         yield Moment(
-            f"after {count} requests to {vendor}",
+            f"after {count} requests to {vendor}, of {read}",
             lambda count=count, before=before: play.requests(vendor) - before >= count,  # type: ignore[misc]
         )
 
@@ -78,7 +79,7 @@ def killed(request: pytest.FixtureRequest, settled: Settled, tmp_path: Path) -> 
         for vendor, seconds in SLOW.values():
             play.slow_down(vendor, seconds)
         play.stage.start_services()
-        for moment in moments_of(service, play, settled.snapshot):
+        for moment in moments_of(service, play, settled):
             play.until(moment.reached, f"{service}: {moment.words}", seconds=90)
             assert not _count(play, _COMPLETE.format(service)), f"{moment.words} {service} was done already"
             play.stage.services[service].kill()
