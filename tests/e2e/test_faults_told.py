@@ -20,7 +20,9 @@ from troth_sandbox.postgres import LocalPostgres
 from troth_sandbox.processes import ChildProcess
 
 EXIT_CONFIGURATION = 78
-DEADLINE = 60.0
+DEADLINE = 180.0
+"""Seconds. Generous: a loaded machine takes its time to start a process."""
+pytestmark = pytest.mark.timeout(600)
 
 
 @dataclass(frozen=True)
