@@ -12,29 +12,44 @@ from tests.integration.crm_mayhem import Mayhem
 from tests.integration.crm_truth import assert_z
 from tests.integration.crm_world import FULL, LONG_AGO, World, a_world, spread
 
+from crm_sync import snapshot
+
 MINUTE = 60.0
 EXPIRED = [{"message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID"}]
 LOST = [{"message": "invalid query locator", "errorCode": "INVALID_QUERY_LOCATOR"}]
 BUSY = [{"message": "An unexpected error occurred.", "errorCode": "UNKNOWN_EXCEPTION"}]
+CROWDED = [
+    {
+        "message": "ConcurrentRequests (Concurrent API Requests) Limit exceeded.",
+        "errorCode": "REQUEST_LIMIT_EXCEEDED",
+    }
+]
 
 
-def fault(world: World, path: str, *, share: float | None = None, **act: Any) -> None:
-    match: dict[str, Any] = {"path": path, "times": None}
+def fault(world: World, path: str, *, share: float | None = None, seed: int = 1, **act: Any) -> None:
+    """Faults of the same seed hit one after the other, of different seeds independently."""
+    match: dict[str, Any] = {"path": path, "times": None, "seed": seed}
     if share is not None:
         match["probability"] = share
     world.site.faults.add([{"match": match, "act": act}])
 
 
-async def test_a_token_that_expires_every_minute_also_between_two_pages(tmp_path: Path, kafka: str) -> None:
-    """At most two logins per expiry. https://github.com/airbytehq/airbyte/pull/84302"""
+@pytest.mark.parametrize(("bulk_from", "page"), [("20000", "/query/0r8"), ("1", "/results")])
+async def test_a_token_that_expires_every_minute_also_between_two_pages(
+    tmp_path: Path, kafka: str, monkeypatch: pytest.MonkeyPatch, bulk_from: str, page: str
+) -> None:
+    """At most two logins per expiry. https://github.com/airbytehq/airbyte/pull/84302, for jobs /issues/71024"""
+    monkeypatch.setattr(snapshot, "PAGE_ROWS", 10)
+    settings = {"TROTH_CRM_POLL_SECONDS": "30", "TROTH_CRM_BULK_FROM": bulk_from}
     contents = seed(400 if FULL else 60, items_each=1, stamp=LONG_AGO)
-    async with a_world(tmp_path, kafka, contents, per_request=2.0, TROTH_CRM_POLL_SECONDS="30") as world:
+    async with a_world(tmp_path, kafka, contents, per_request=8.0, **settings) as world:
         world.site.sessions.longest = world.site.sessions.rest = spread(60)
-        world.site.cursors.page_rows = (10, 40)
+        world.site.cursors.page_rows = (10, 10)
         Mayhem(world).during(600, writes=60)
         await world.start()
-        await world.run(1_200 if FULL else 900)
-        assert world.requests("/query/0r8"), "no result had a second page"
+        await world.run(1_200 if FULL else 600)
+        refused = [entry for entry in world.requests(page) if entry.status in {400, 401}]
+        assert refused, "no session ended between two pages"
         await assert_z(world)
         assert world.logins <= 2 * math.ceil(world.time.elapsed / 60)
 
@@ -59,7 +74,7 @@ async def test_a_lasting_401_for_half_an_hour(tmp_path: Path, kafka: str) -> Non
 
 
 async def test_locators_lost_at_a_fifth_of_all_pages(tmp_path: Path, kafka: str) -> None:
-    contents = seed(4_000 if FULL else 300, items_each=2, stamp=LONG_AGO)
+    contents = seed(4_000 if FULL else 120, items_each=2, stamp=LONG_AGO)
     async with a_world(tmp_path, kafka, contents) as world:
         world.site.cursors.page_rows = (10, 60)
         fault(world, r"/query(All)?/0r8", share=0.2, status=400, body=LOST)
@@ -89,6 +104,20 @@ async def test_the_daily_limit_for_twenty_minutes(tmp_path: Path, kafka: str) ->
         assert world.ready()[0], world.ready()[1]
 
 
+UNUSABLE: tuple[dict[str, Any], ...] = (
+    {"status": 503, "html": True},
+    {"status": 420, "html": True, "body": ""},
+    {"status": 406, "body": ""},
+    {"status": 429, "body": ""},
+    {"status": 500, "body": BUSY},
+    {"status": 403, "body": CROWDED},
+    {"status": 200, "html": True},
+    {"truncate": True},
+    {"truncate": True, "reset": True},
+    {"reset": True},
+)
+
+
 @pytest.mark.parametrize("hang", [False, True], ids=["answers", "hangs"])
 async def test_a_fifth_of_all_answers_is_no_answer(tmp_path: Path, kafka: str, hang: bool) -> None:
     timeout = "0.7" if hang else "30"
@@ -97,17 +126,8 @@ async def test_a_fifth_of_all_answers_is_no_answer(tmp_path: Path, kafka: str, h
         if hang:
             fault(world, path, share=0.1 if FULL else 0.05, hang=True)
         else:
-            for act in (
-                {"status": 503, "html": True},
-                {"status": 420, "html": True, "body": ""},
-                {"status": 406, "body": ""},
-                {"status": 500, "body": BUSY},
-                {"status": 200, "html": True},
-                {"truncate": True},
-                {"truncate": True, "reset": True},
-                {"reset": True},
-            ):
-                fault(world, path, share=0.025, **act)
+            for seed_, act in enumerate(UNUSABLE):
+                fault(world, path, share=0.2 / len(UNUSABLE), seed=seed_, **act)
         Mayhem(world).during(600, writes=100)
         await world.start()
         await world.run(1_200)
@@ -125,4 +145,17 @@ async def test_queries_over_more_than_a_minute_of_data_time_out(tmp_path: Path, 
         await world.start()
         await world.run(600)
         assert any(entry.status == 400 for entry in world.site.journal)
+        await assert_z(world)
+
+
+async def test_no_more_than_five_calls_are_made_at_once(tmp_path: Path, kafka: str) -> None:
+    """What a Developer Edition allows, were each of them long; also when nothing can be asked together."""
+    async with a_world(tmp_path, kafka, seed(60, items_each=2, stamp=LONG_AGO)) as world:
+        fault(world, "/composite", status=400, body=[])
+        world.site.cursors.page_rows = (10, 30)
+        world.site.long_calls.allowed, world.site.long_calls.after = 5, spread(0)
+        Mayhem(world).during(300, writes=40)
+        await world.start()
+        await world.run(600)
+        assert not [entry for entry in world.site.journal if entry.status == 403]
         await assert_z(world)

@@ -6,7 +6,7 @@ import asyncio
 import json
 import ssl
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,14 +18,16 @@ import trustme
 from prometheus_client import CollectorRegistry
 from simple_salesforce.api import Salesforce
 
+from crm_sync import rest
 from crm_sync.direct import Connection
-from crm_sync.errors import LocatorLost, LoginDelayed, SalesforceUnavailable, SessionExpired
+from crm_sync.errors import BudgetExhausted, LocatorLost, LoginDelayed, SalesforceUnavailable, SessionExpired
 from crm_sync.metrics import CrmMetrics
 from crm_sync.patience import TRIES, Patience, ServerClock
 from crm_sync.rest import RestReader
 from crm_sync.soql import Query
 from crm_sync.tokens import Token, TokenSource
 from troth_chassis.clock import AutoClock
+from troth_chassis.errors import TrothError
 
 QUERY = Query("Opportunity", ("Id", "Amount"))
 EMPTY = {"totalSize": 0, "done": True, "records": []}
@@ -47,7 +49,11 @@ class _Server(ThreadingHTTPServer):
         self.socket = context.wrap_socket(self.socket, server_side=True)
         self.script: list[Answer | Callable[[_Handler], None]] = []
         self.paths: list[str] = []
-        self.tokens: list[str] = []
+        self.headers: list[dict[str, str]] = []
+
+    @property
+    def tokens(self) -> list[str]:
+        return [headers["Authorization"] for headers in self.headers]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -55,7 +61,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.paths.append(self.path)
-        self.server.tokens.append(self.headers["Authorization"])
+        self.server.headers.append(dict(self.headers))
         script = self.server.script
         answer = script.pop(0) if len(script) > 1 else script[0]
         if callable(answer):
@@ -78,7 +84,7 @@ def server(tmp_path: Path) -> Iterator[_Server]:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
     running = _Server(context)
     thread = threading.Thread(target=running.serve_forever, daemon=True)
     thread.start()
@@ -94,7 +100,7 @@ class _Service:
     def __init__(self, server: _Server, ca: Path, pool: ThreadPoolExecutor, timeout: float) -> None:
         self.clock = AutoClock(datetime(2026, 11, 25, tzinfo=UTC))
         self.logins = 0
-        self._url = f"https://127.0.0.1:{server.server_port}"
+        self.url = f"https://127.0.0.1:{server.server_port}"
         self.tokens = TokenSource(self._login, self.clock)
         self.metrics = CrmMetrics(CollectorRegistry())
         connection = Connection("66.0", timeout, str(ca))
@@ -103,7 +109,7 @@ class _Service:
 
     async def _login(self) -> Token:
         self.logins += 1
-        return Token(f"token-{self.logins}", self._url, "00D000000000001AAA")
+        return Token(f"token-{self.logins}", self.url, "00D000000000001AAA")
 
 
 @pytest.fixture
@@ -133,15 +139,7 @@ async def test_one_401_is_answered_with_one_new_token(server: _Server, service: 
     assert server.tokens == ["Bearer token-1", "Bearer token-2"]
 
 
-async def test_a_lasting_401_makes_at_most_three_logins_and_no_recursion(
-    server: _Server, service: _Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """simple-salesforce itself logs in without end. https://github.com/simple-salesforce/simple-salesforce/issues/804"""
-
-    def never(_: Salesforce) -> None:
-        raise AssertionError("the library refreshed the session by itself")
-
-    monkeypatch.setattr(Salesforce, "_refresh_session", never)
+async def test_a_lasting_401_makes_at_most_three_logins(server: _Server, service: _Service) -> None:
     server.script = [EXPIRED]
     asked = 0
     while service.clock.monotonic() < 55:
@@ -237,3 +235,144 @@ async def test_deletion_window_is_sent_with_its_zone(server: _Server, service: _
     )
     assert answer.covered_until == datetime(2026, 11, 25, 10, tzinfo=UTC)
     assert "start=2026-11-25T09%3A00%3A00%2B00%3A00" in server.paths[0]
+
+
+DESCRIBED = {"name": "Opportunity", "fields": [], "childRelationships": []}
+LATER = "/services/data/v66.0/query/0r8000000000001-2000"
+
+
+async def _a_lasting_401_of_a_query_is_no_login_storm(server: _Server, service: _Service) -> None:
+    """4 calls and 5 logins per call (reference, 3.2 b)."""
+    server.script = [EXPIRED]
+    with pytest.raises(SessionExpired):
+        await service.reader.query(QUERY)
+    assert (len(server.paths), service.logins) == (2, 2)
+
+
+async def _a_lasting_401_of_a_describe_ends(server: _Server, service: _Service) -> None:
+    """Unbounded (3.2 c). https://github.com/simple-salesforce/simple-salesforce/issues/804"""
+    server.script = [EXPIRED]
+    with pytest.raises(SessionExpired):
+        await service.reader.describe("Opportunity")
+    assert (len(server.paths), service.logins) == (2, 2)
+
+
+async def _headers_outlive_a_refresh(server: _Server, service: _Service) -> None:
+    """Dropped on the retry (3.2 a): a describe would come in full again."""
+    server.script = [ok(DESCRIBED), EXPIRED, ok(DESCRIBED)]
+    for _ in range(2):
+        await service.reader.describe("Opportunity")
+    assert ["If-Modified-Since" in headers for headers in server.headers] == [False, True, True]
+
+
+async def _a_401_with_an_object_is_a_401(server: _Server, service: _Service) -> None:
+    """KeyError (3.2 d)."""
+    server.script = [(401, "application/json", '{"message": "Session expired"}'), ok()]
+    await service.reader.query(QUERY)
+    assert server.tokens == ["Bearer token-1", "Bearer token-2"]
+
+
+async def _a_401_with_a_page_for_people_is_a_401(server: _Server, service: _Service) -> None:
+    """JSONDecodeError (3.2 d)."""
+    server.script = [(401, "text/html", "<html>log in</html>"), ok()]
+    await service.reader.query(QUERY)
+    assert server.tokens == ["Bearer token-1", "Bearer token-2"]
+
+
+async def _a_new_login_moves_all_calls_to_the_new_host(server: _Server, service: _Service) -> None:
+    """Queries stay with the old one, further pages go to the new one (3.2 h)."""
+    server.script = [ok(), EXPIRED, ok()]
+    await service.reader.query(QUERY)
+    service.url = service.url.replace("127.0.0.1", "localhost")
+    await service.reader.query(QUERY)
+    await service.reader.more(LATER)
+    old, new = f"127.0.0.1:{server.server_port}", f"localhost:{server.server_port}"
+    assert [headers["Host"] for headers in server.headers] == [old, old, new, new]
+
+
+async def _a_page_is_never_asked_for_with_a_token_that_did_not_open_it(
+    server: _Server, service: _Service
+) -> None:
+    """A locator dies with its token. https://github.com/airbytehq/airbyte/pull/84302"""
+    server.script = [EXPIRED, ok()]
+    with pytest.raises(LocatorLost):
+        await service.reader.more(LATER)
+    assert server.tokens == ["Bearer token-1"]
+
+
+SPARED = (
+    _a_lasting_401_of_a_query_is_no_login_storm,
+    _a_lasting_401_of_a_describe_ends,
+    _headers_outlive_a_refresh,
+    _a_401_with_an_object_is_a_401,
+    _a_401_with_a_page_for_people_is_a_401,
+    _a_new_login_moves_all_calls_to_the_new_host,
+    _a_page_is_never_asked_for_with_a_token_that_did_not_open_it,
+)
+"""Defects of the library's own refresh, each as what the adapter does instead."""
+each_spared = pytest.mark.parametrize("holds", SPARED, ids=lambda each: each.__name__.strip("_"))
+
+
+@each_spared
+async def test_a_defect_of_the_librarys_own_refresh_is_spared(
+    server: _Server, service: _Service, holds: Callable[[_Server, _Service], Awaitable[None]]
+) -> None:
+    await holds(server, service)
+
+
+@each_spared
+async def test_with_its_own_refresh_switched_on_the_defect_is_back(
+    server: _Server,
+    service: _Service,
+    holds: Callable[[_Server, _Service], Awaitable[None]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So that the tests above cannot pass by accident, nor go unnoticed when the library is repaired."""
+
+    class Refreshing(Salesforce):
+        def __init__(self, **settings: Any) -> None:
+            super().__init__(**settings)
+            self._salesforce_login_partial = self._log_in
+
+        def _log_in(self) -> tuple[str, str]:
+            service.logins += 1
+            return f"token-{service.logins}", service.url.removeprefix("https://")
+
+    monkeypatch.setattr(rest, "Salesforce", Refreshing)
+    with pytest.raises((AssertionError, pytest.fail.Exception, TrothError, KeyError, RecursionError)):
+        await holds(server, service)
+
+
+async def test_the_use_of_calls_is_read_from_errors_too(server: _Server, service: _Service) -> None:
+    """The library reads it from good answers only (3.2 e), and is blind when the limit is reached."""
+    refused = [{"message": "TotalRequests Limit exceeded.", "errorCode": "REQUEST_LIMIT_EXCEEDED"}]
+    server.script = [(403, "application/json", json.dumps(refused))]
+    with pytest.raises(BudgetExhausted):
+        await service.reader.query(QUERY)
+    assert service.metrics.usage._value.get() == pytest.approx(18 / 5000)
+
+
+async def test_numbers_of_further_pages_are_exact_too(server: _Server, service: _Service) -> None:
+    """3.2 k: the library reads them as decimals on one path only."""
+    server.script = [ok('{"totalSize":1,"done":true,"records":[{"Id":"006","Amount":0.10}]}')]
+    page = await service.reader.more(LATER)
+    assert str(page.records[0]["Amount"]) == "0.10"
+
+
+async def test_each_thread_has_a_session_of_its_own(
+    server: _Server, service: _Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """3.2 l: a session of requests must not be shared by threads."""
+    users: dict[int, set[int]] = {}
+    together = threading.Barrier(2)
+    ask = Salesforce.query
+
+    def noted(client: Salesforce, *asked: Any, **more: Any) -> Any:
+        users.setdefault(id(client.session), set()).add(threading.get_ident())
+        together.wait(30)
+        return ask(client, *asked, **more)
+
+    monkeypatch.setattr(Salesforce, "query", noted)
+    server.script = [ok()]
+    await asyncio.gather(*(service.reader.query(QUERY) for _ in range(4)))
+    assert [len(threads) for threads in users.values()] == [1, 1]
