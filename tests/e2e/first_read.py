@@ -51,7 +51,7 @@ async def _times(bootstrap: str, service: str, topic: Topic) -> tuple[int, int]:
 
 async def _first(bootstrap: str, topic: Topic, wanted: Callable[[ConsumerRecord], bool]) -> int:
     pages = [page async for page in read_topic(bootstrap, topic)]
-    return min(record.timestamp for page in pages for record in page if record.value and wanted(record))
+    return min(int(record.timestamp) for page in pages for record in page if record.value and wanted(record))
 
 
 def _milliseconds(at: str | int) -> int:

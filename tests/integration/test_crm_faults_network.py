@@ -40,9 +40,10 @@ async def test_a_token_that_expires_every_minute_also_between_two_pages(
 ) -> None:
     """At most two logins per expiry. https://github.com/airbytehq/airbyte/pull/84302, for jobs /issues/71024"""
     monkeypatch.setattr(snapshot, "PAGE_ROWS", 10)
-    settings = {"TROTH_CRM_POLL_SECONDS": "30", "TROTH_CRM_BULK_FROM": bulk_from}
     contents = seed(400 if FULL else 60, items_each=1, stamp=LONG_AGO)
-    async with a_world(tmp_path, kafka, contents, per_request=8.0, **settings) as world:
+    async with a_world(
+        tmp_path, kafka, contents, per_request=8.0, TROTH_CRM_POLL_SECONDS="30", TROTH_CRM_BULK_FROM=bulk_from
+    ) as world:
         world.site.sessions.longest = world.site.sessions.rest = spread(60)
         world.site.cursors.page_rows = (10, 10)
         Mayhem(world).during(600, writes=60)

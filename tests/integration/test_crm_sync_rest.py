@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import ssl
 import threading
@@ -332,7 +333,7 @@ async def test_with_its_own_refresh_switched_on_the_defect_is_back(
     class Refreshing(Salesforce):
         def __init__(self, **settings: Any) -> None:
             super().__init__(**settings)
-            self._salesforce_login_partial = self._log_in
+            self._salesforce_login_partial = functools.partial(self._log_in)
 
         def _log_in(self) -> tuple[str, str]:
             service.logins += 1
