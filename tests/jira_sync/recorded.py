@@ -96,12 +96,12 @@ def _sprints(found: Any) -> int:
 
 
 def _boards(found: Json) -> int:
-    read_boards = [read_board("site", board, {}, (), SiteFields()) for board in found["values"]]
+    read_boards = [read_board("site", board, {}, {}, SiteFields()) for board in found["values"]]
     return len(read_boards)
 
 
 def _configuration(found: Json) -> int:
-    board = read_board("site", found, found, (), SiteFields())
+    board = read_board("site", found, found, {}, SiteFields())
     return len(board_rules(board).mapped)
 
 

@@ -171,7 +171,7 @@ def test_recorded_board_configurations_name_what_is_done(fixtures_dir: Path) -> 
         "go-jira/board_configuration.json",
     ):
         configuration = json.loads((fixtures_dir / "jira" / path).read_text())
-        board = read_board("site", configuration, configuration, (), SiteFields())
+        board = read_board("site", configuration, configuration, {}, SiteFields())
         assert board.estimation_field is None
         done[board.id] = board_rules(board).done
     assert done == {"1": {"10002"}, "35": {"10601"}}

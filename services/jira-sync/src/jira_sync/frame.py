@@ -1,7 +1,8 @@
-"""Reads the frame of planning (fields, boards, sprints, versions), one forbidden board at a time.
+"""Reads the frame of planning (fields, boards, sprints, versions); what cannot be read is set aside, one by one.
 
-A board the account may not open is set aside and named; its neighbours are read. Boards, sprints and versions that
-disappear are left as published here: whether they are deleted is for ``absence.py`` to find out.
+A board the account may not open, a sprint or version that makes no sense: each is named, its neighbours are read.
+Boards, sprints and versions that disappear are left as published here: whether they are deleted is for ``absence.py``
+to find out.
 """
 
 from __future__ import annotations
@@ -12,10 +13,16 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from jira_sync.domain.fields import SiteFields, discover, with_boards
-from jira_sync.domain.structure import configured_estimate, read_board, read_sprint, read_version
+from jira_sync.domain.structure import (
+    configured_estimate,
+    mistyped_dates,
+    read_board,
+    read_sprint,
+    read_version,
+)
 from jira_sync.errors import ForbiddenError, ScanFailedError, UnreadableError
 from jira_sync.paging import all_offset_items
-from jira_sync.parse import Json, optional_part, optional_text, text
+from jira_sync.parse import Json, optional_part, optional_text, text, whole_number
 from jira_sync.reader import JiraReader
 from jira_sync.scope import Scope
 from troth_contracts.jira import Board, Sprint, Version
@@ -43,54 +50,50 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class _RawBoard:
+    """Of ``keys``: key by id of every project it shows."""
+
+    id: str
     document: Json
     configuration: Json
-    projects: Sequence[Json]
+    keys: Mapping[str, str]
 
 
 async def read_frame(reader: JiraReader, site_id: str, scope: Scope) -> Frame:
     """Fields, and all wanted boards that show a wanted project."""
     found = discover(await reader.fields())
-    documents = await all_offset_items(reader.boards)
-    documents.sort(key=lambda document: int(text(document, "id")))
-    left_out = {
-        board_id: rule
-        for document in documents
-        if (rule := scope.why_not_board(board_id := text(document, "id"))) is not None
-    }
-    documents = [document for document in documents if text(document, "id") not in left_out]
-    answers = await _each(documents, lambda document: _raw_board(reader, document))
-    aside: dict[str, str] = {}
-    raw: list[_RawBoard] = []
-    for document, answer in zip(documents, answers, strict=True):
-        if isinstance(answer, _RawBoard):
-            raw.append(answer)
-        else:
-            aside[f"board {document['id']}"] = str(answer)
-    left_out |= {
-        text(b.document, "id"): "no wanted project" for b in raw if not _is_wanted(b, scope.projects)
-    }
-    raw = [board for board in raw if _is_wanted(board, scope.projects)]
+    documents = {text(board, "id"): board for board in await all_offset_items(reader.boards)}
+    left_out = {board_id: rule for board_id in documents if (rule := scope.why_not_board(board_id))}
+    asked = sorted(documents.keys() - left_out.keys(), key=int)
+    answers = await _each(asked, lambda board_id: _raw_board(reader, documents[board_id]))
+    raw = [answer for answer in answers if isinstance(answer, _RawBoard)]
+    aside = _aside("board", dict(zip(asked, answers, strict=True)))
+    left_out |= {board.id: "no wanted project" for board in raw if not _is_wanted(board, scope.projects)}
+    raw = [board for board in raw if board.id not in left_out]
     fields = with_boards(found, _estimates(raw))
-    boards = (read_board(site_id, b.document, b.configuration, b.projects, fields) for b in raw)
-    projects = {text(project, "id"): text(project, "key") for board in raw for project in board.projects}
-    filters = {text(b.document, "id"): _filter_id(b.configuration) for b in raw}
-    return Frame(fields, {board.id: board for board in boards}, projects, aside, filters, left_out)
+    boards, unreadable = _each_read(
+        "board",
+        {board.id: board for board in raw},
+        lambda board: read_board(site_id, board.document, board.configuration, board.keys, fields),
+    )
+    projects = {project_id: key for board in raw for project_id, key in board.keys.items()}
+    filters = {board.id: _filter_id(board.configuration) for board in raw}
+    return Frame(fields, boards, projects, aside | unreadable, filters, left_out)
 
 
 async def read_versions(
     reader: JiraReader, site_id: str, projects: Mapping[str, str]
 ) -> tuple[list[Version], dict[str, str]]:
-    """Versions of every project (key by id), and the projects that could not be read."""
-    aside: dict[str, str] = {}
-    versions: list[Version] = []
+    """Versions of every project (key by id), and what could not be read."""
     answers = await _each(list(projects.values()), reader.versions)
-    for (project_id, key), answer in zip(projects.items(), answers, strict=True):
-        if isinstance(answer, Exception):
-            aside[f"versions of {key}"] = str(answer)
-        else:
-            versions += [read_version(site_id, document, project_id) for document in answer]
-    return versions, aside
+    aside = _aside("versions of", dict(zip(projects.values(), answers, strict=True)))
+    documents = {
+        str(document.get("id")): (document, project_id)
+        for project_id, answer in zip(projects, answers, strict=True)
+        if not isinstance(answer, Exception)
+        for document in answer
+    }
+    versions, unreadable = _each_read("version", documents, lambda found: read_version(site_id, *found))
+    return list(versions.values()), aside | unreadable
 
 
 class SprintBook:
@@ -98,18 +101,21 @@ class SprintBook:
 
     def __init__(self) -> None:
         self._by_board: dict[str, dict[str, Json]] = {}
-        self.set_aside: dict[str, str] = {}
+        self._unlisted: Mapping[str, str] = {}
+        self._unreadable: Mapping[str, str] = {}
+
+    @property
+    def set_aside(self) -> Mapping[str, str]:
+        """The reason for every board whose sprints cannot be listed, and for every sprint that makes no sense."""
+        return {**self._unlisted, **self._unreadable}
 
     async def refresh(self, reader: JiraReader, boards: Mapping[str, Board], *, full: bool) -> None:
         """Reads the open sprints first, the closed ones after: a sprint that closes in between is seen twice."""
         asked = [board for board in boards.values() if board.type != "kanban"]
-        self.set_aside = {}
         answers = await _each(asked, lambda board: self._of_board(reader, board, full=full))
-        for board, answer in zip(asked, answers, strict=True):
-            if isinstance(answer, Exception):
-                self.set_aside[f"sprints of board {board.id}"] = str(answer)
-            else:
-                self._by_board[board.id] = answer
+        found = dict(zip((board.id for board in asked), answers, strict=True))
+        self._by_board |= {board: sprints for board, sprints in found.items() if isinstance(sprints, dict)}
+        self._unlisted = _aside("sprints of board", found)
         for gone in set(self._by_board) - set(boards):
             del self._by_board[gone]
 
@@ -134,9 +140,12 @@ class SprintBook:
             for sprint_id, document in listed.items():
                 boards.setdefault(sprint_id, []).append(board_id)
                 documents[sprint_id] = _further(documents.get(sprint_id), document)
-        return [
-            read_sprint(site_id, document, boards[sprint_id]) for sprint_id, document in documents.items()
-        ]
+        found, unreadable = _each_read(
+            "sprint", documents, lambda document: read_sprint(site_id, document, boards[text(document, "id")])
+        )
+        mistyped = {f"sprint {key}": wrong for key, d in documents.items() if (wrong := mistyped_dates(d))}
+        self._unreadable = {**mistyped, **unreadable}
+        return list(found.values())
 
     async def _of_board(self, reader: JiraReader, board: Board, *, full: bool) -> dict[str, Json]:
         known = self._by_board.get(board.id)
@@ -154,7 +163,8 @@ async def _raw_board(reader: JiraReader, document: Json) -> _RawBoard:
     board_id = text(document, "id")
     configuration = await reader.board_configuration(board_id)
     projects = await all_offset_items(lambda start: reader.board_projects(board_id, start))
-    return _RawBoard(document, configuration, projects)
+    keys = {whole_number(project, "id"): text(project, "key") for project in projects}
+    return _RawBoard(board_id, document, configuration, keys)
 
 
 async def _listed(reader: JiraReader, board: Board, states: Sequence[str]) -> dict[str, Json]:
@@ -190,13 +200,34 @@ async def _each(
     return kept
 
 
+def _aside(kind: str, answers: Mapping[str, object]) -> dict[str, str]:
+    """The reason for each that could not be asked for."""
+    return {
+        f"{kind} {name}": str(answer) for name, answer in answers.items() if isinstance(answer, Exception)
+    }
+
+
+def _each_read(
+    kind: str, documents: Mapping[str, T], read: Callable[[T], R]
+) -> tuple[dict[str, R], dict[str, str]]:
+    """What can be read of these, and the reason for each that makes no sense: its neighbours are read."""
+    found: dict[str, R] = {}
+    aside: dict[str, str] = {}
+    for name, document in documents.items():
+        try:
+            found[name] = read(document)
+        except UnreadableError as error:
+            aside[f"{kind} {name}"] = error.reason
+    return found, aside
+
+
 def _is_wanted(board: _RawBoard, wanted: Collection[str]) -> bool:
-    return not wanted or any(text(project, "key") in wanted for project in board.projects)
+    return not wanted or not set(wanted).isdisjoint(board.keys.values())
 
 
 def _estimates(boards: Sequence[_RawBoard]) -> list[tuple[list[str], str]]:
     return [
-        ([text(project, "id") for project in board.projects], field_id)
+        (list(board.keys), field_id)
         for board in boards
         if (field_id := configured_estimate(board.configuration)) is not None
     ]

@@ -40,6 +40,14 @@ def optional_instant(value: object) -> datetime | None:
     return None if value in (None, "") else instant(value)
 
 
+def planned_instant(value: object) -> datetime | None:
+    """A time that people typed: None when absent or no time (the year 26), so that a slip costs one field only."""
+    try:
+        return optional_instant(value)
+    except UnreadableError:
+        return None
+
+
 def plain_date(value: object) -> date | None:
     """A date without time; None when absent or out of range, so that a bad value costs one field only."""
     if not isinstance(value, str):
@@ -109,6 +117,14 @@ def text(document: Json, name: str) -> str:
     return sound(str(value))
 
 
+def whole_number(document: Json, name: str) -> str:
+    """A required id, which is a number although Jira often sends it as a text; UnreadableError names the field."""
+    found = text(document, name)
+    if not (found.isascii() and found.isdigit()):
+        raise UnreadableError(f"field {name!r} is {found[:80]!r} and not a number")
+    return found
+
+
 def optional_text(document: Json, name: str) -> str | None:
     """A text or number as text, None when absent."""
     value = document.get(name)
@@ -160,7 +176,7 @@ def _from_text(value: object) -> datetime:
 
 def _sprint_id(entry: object) -> str:
     if isinstance(entry, Mapping):
-        return text(entry, "id")
+        return whole_number(entry, "id")
     if isinstance(entry, int):
         return str(entry)
     found = _SPRINT_TEXT_ID.search(str(entry))

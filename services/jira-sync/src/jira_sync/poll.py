@@ -27,6 +27,7 @@ from jira_sync.errors import (
     JiraUnavailableError,
     ScanFailedError,
     StateLostError,
+    UnreadableError,
 )
 from jira_sync.frame import read_versions
 from jira_sync.hints import Hints
@@ -123,9 +124,12 @@ class Poller:
                 await self._census.look_after(beat)
                 await self._rest(beat)
         except (JiraUnavailableError, ScanFailedError) as error:
-            self._view.planning.expire()  # a search that is refused may name a project that has gone
             await self._tell_pause(error)
             raise
+        except UnreadableError as error:
+            failed = ScanFailedError(str(error))
+            await self._tell_pause(failed)
+            raise failed from error
         except (AccessLostError, ForbiddenError) as error:
             self._admitted = False
             lost = AccessLostError(str(error))
@@ -303,6 +307,7 @@ class Poller:
 
     async def _tell_pause(self, error: TransientError) -> None:
         """Jira's fault is told on Kafka too; if Kafka fails as well, the first fault is the one to report."""
+        self._view.planning.expire()  # a search that is refused may name a project that has gone
         self._metrics.scans.labels("failed").inc()
         self._health.check("jira", ok=False, detail=str(error))
         if not self._publication.is_loaded:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from jira_sync.domain.fields import SiteFields
-from jira_sync.errors import UnreadableError
 from jira_sync.parse import (
     Json,
     optional_instant,
@@ -19,15 +18,13 @@ from jira_sync.parse import (
     sound,
     sprint_ids,
     text,
+    whole_number,
 )
 from troth_contracts.jira import FieldEstimate, Issue, IssueLink
 
 
 def read_issue(site_id: str, document: Json, fields: SiteFields) -> Issue:
     """The issue without its former keys, which only the changelog knows. UnreadableError names a missing field."""
-    issue_id = text(document, "id")
-    if not issue_id.isdigit():
-        raise UnreadableError(f"issue id {issue_id!r} is not a number")
     values = part(document, "fields")
     project, status, kind = part(values, "project"), part(values, "status"), part(values, "issuetype")
     project_id = text(project, "id")
@@ -35,7 +32,7 @@ def read_issue(site_id: str, document: Json, fields: SiteFields) -> Issue:
     others = ((name, points(values.get(name))) for name in sorted(fields.estimates) if name != estimate_field)
     return Issue(
         site_id=site_id,
-        id=issue_id,
+        id=whole_number(document, "id"),
         issue_key=text(document, "key"),
         project_id=project_id,
         project_key=text(project, "key"),

@@ -22,7 +22,9 @@ from jira_sync.parse import (
     optional_text,
     parts,
     plain_date,
+    planned_instant,
     text,
+    whole_number,
 )
 from troth_contracts.jira import Board, BoardColumn, BoardConfiguration, Sprint, SprintState, Version
 
@@ -45,19 +47,18 @@ class BoardRules:
 
 
 def read_board(
-    site_id: str, document: Json, configuration: Json, projects: Sequence[Json], fields: SiteFields
+    site_id: str, document: Json, configuration: Json, keys: Mapping[str, str], fields: SiteFields
 ) -> Board:
-    """The board with its columns and projects; the estimate field by the order of reference 3.5."""
+    """The board with its columns and projects (key by id); the estimate field by the order of reference 3.5."""
     columns = parts(optional_part(configuration, "columnConfig"), "columns")
-    project_ids = tuple(text(project, "id") for project in projects)
-    default = next((field for p in project_ids if (field := fields.estimate_of(p))), None)
+    default = next((field for p in keys if (field := fields.estimate_of(p))), None)
     return Board(
         site_id=site_id,
-        id=text(document, "id"),
+        id=whole_number(document, "id"),
         name=text(document, "name"),
         type=optional_text(document, "type") or "scrum",
-        project_ids=by_number(project_ids),
-        project_keys=tuple(sorted(text(project, "key") for project in projects)),
+        project_ids=by_number(keys),
+        project_keys=tuple(sorted(keys.values())),
         columns=tuple(_column(column) for column in columns),
         estimation_field=configured_estimate(configuration) or default,
     )
@@ -72,24 +73,34 @@ def configured_estimate(configuration: Json) -> str | None:
 
 
 def read_sprint(site_id: str, document: Json, board_ids: Sequence[str]) -> Sprint:
-    """The sprint as the agile API tells it, without figures."""
+    """The sprint as the agile API tells it, without figures; a planned date that is none is left out."""
     state = text(document, "state").lower()
     if state not in _STATES:
         raise UnreadableError(f"sprint state {state!r} is unknown")
     return Sprint(
         site_id=site_id,
-        id=text(document, "id"),
+        id=whole_number(document, "id"),
         name=optional_text(document, "name") or "",
         state=cast("SprintState", state),
         origin_board_id=optional_text(document, "originBoardId"),
         board_ids=by_number(board_ids),
         goal=optional_text(document, "goal") or None,
-        planned_start_at=optional_instant(document.get("startDate")),
-        planned_end_at=optional_instant(document.get("endDate")),
+        planned_start_at=planned_instant(document.get("startDate")),
+        planned_end_at=planned_instant(document.get("endDate")),
         activated_at=optional_instant(document.get("activatedDate")),
         completed_at=optional_instant(document.get("completeDate")),
         created_at=optional_instant(document.get("createdDate")),
     )
+
+
+def mistyped_dates(document: Json) -> str | None:
+    """What is wrong with a sprint's planned dates, for people; None when nothing is."""
+    wrong = [
+        f"{name} {value!r}"
+        for name in ("startDate", "endDate")
+        if (value := document.get(name)) and planned_instant(value) is None
+    ]
+    return f"{' and '.join(wrong)} cannot be: mend it in Jira" if wrong else None
 
 
 def read_version(site_id: str, document: Json, project_id: str) -> Version:
