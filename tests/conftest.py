@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from psycopg import sql
 from tests.canary import _watched, look_at_topics, pytest_runtest_makereport, watch
 
@@ -24,6 +25,8 @@ from troth_sandbox.postgres import open_database
 
 __all__ = ["_watched", "pytest_runtest_makereport"]  # pytest finds them here
 ROOT = Path(__file__).resolve().parents[1]
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")  # a busy machine is no failure
 AREAS_WITH_SOCKETS = {"integration", "e2e", "sandbox"}
 REAL_KAFKA = (BrokerKind.KAFKA, BrokerKind.DOCKER)  # the wheel broker lacks what the tests are about
 Require = Callable[[bool, str], None]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.jira_sync.conftest import SITE, Stage
 
@@ -158,13 +158,7 @@ VICTIMS = {
 }
 
 
-@settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=list(HealthCheck),
-    database=None,
-)
+@settings(max_examples=EXAMPLES, derandomize=True)
 @given(data=st.data())
 async def test_whatever_is_wrong_with_one_document_its_neighbours_are_told(data: st.DataObject) -> None:
     stage = Stage()
