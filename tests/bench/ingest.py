@@ -15,6 +15,7 @@ from tests.bench.records import records
 
 from risk_engine.ingest import Ingest
 from risk_engine.metrics import EngineMetrics
+from risk_engine.records import read_batch
 from risk_engine.store.database import Database, open_database
 from risk_engine.store.offsets import StoredOffsets
 from risk_engine.store.states import INGESTED, TABLES
@@ -153,7 +154,12 @@ async def _engine(bootstrap: str, database: Database, count: int, advance: Advan
     ingest = Ingest(database, letters, EngineMetrics(CollectorRegistry()), on_change=lambda: None)
     watch = _Stopwatch(ingest, count, advance)
     consumer = PartitionConsumer(
-        bootstrap, group="bench", topics=INGESTED, offsets=StoredOffsets(database), handler=watch
+        bootstrap,
+        group="bench",
+        topics=INGESTED,
+        offsets=StoredOffsets(database),
+        handler=watch,
+        read=read_batch,
     )
     running = asyncio.create_task(consumer.run(lambda: None))
     finished = asyncio.create_task(watch.done.wait())

@@ -1,7 +1,7 @@
 """The consumer against a client in memory: moments that a real broker hits only now and then."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -152,9 +152,30 @@ async def test_an_offset_moved_by_somebody_else_is_read_again() -> None:
     async def moved(_client: FakeClient) -> None:
         stage.store.offset = 3
 
-    stage = Stage(VALUES, {2: moved})
+    stage = Stage(VALUES, {3: moved})  # fetched ahead while the second takes effect
     await stage.until_read()
-    assert stage.store.effects == [b"one", b"four"]
+    assert stage.store.effects == [b"one", b"four"], "what was fetched ahead of a lost batch is dropped"
+
+
+async def test_the_next_batch_is_read_while_one_takes_effect() -> None:
+    stage = Stage(VALUES)
+    take_effect, story = stage.store.handle, []
+
+    def read(records: Sequence[ConsumerRecord]) -> list[bytes]:
+        story.append(f"read {records[0].value.decode()}")
+        return [record.value for record in records]
+
+    async def handle(batch: Batch) -> None:
+        assert batch.read == [record.value for record in batch.records]
+        await asyncio.sleep(0)
+        await take_effect(batch)
+        story.append(f"took {batch.records[0].value.decode()}")
+
+    stage.store.handle = handle  # type: ignore[method-assign]
+    stage.consumer._read = read
+    await stage.until_read()
+    assert story.index("read two") < story.index("took one") < story.index("took two")
+    assert stage.store.effects == VALUES
 
 
 async def test_a_transient_fault_of_the_handler_leaves_the_run_and_loses_nothing() -> None:

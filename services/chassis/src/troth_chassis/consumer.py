@@ -7,8 +7,8 @@ and resumes. What was fetched before a rebalance is never used after it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import structlog
@@ -35,6 +35,20 @@ class Batch:
     expected: Mapping[Partition, int]
     """Next offset per partition as last read or written; -1 when the store has none yet."""
     next_offsets: Mapping[Partition, int]
+    read: object = None
+    """What the consumer's ``read`` made of the records while the batch before took effect; None without one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Fetched:
+    """Records as they came, and the generation they were fetched in."""
+
+    generation: int
+    records: Mapping[TopicPartition, list[ConsumerRecord]]
+    read: object = None
+
+    def in_order(self) -> list[ConsumerRecord]:
+        return [record for part in sorted(self.records) for record in self.records[part]]
 
 
 class OffsetStore(Protocol):
@@ -77,7 +91,11 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
 
 
 class PartitionConsumer:
-    """One member of a consumer group. ``run`` returns only by an error or cancellation."""
+    """One member of a consumer group. ``run`` returns only by an error or cancellation.
+
+    While a batch takes effect the next one is fetched already, and given to ``read``: what is costly and changes
+    nothing belongs there. What was fetched ahead is dropped when a rebalance or a lost batch comes in between.
+    """
 
     def __init__(
         self,
@@ -88,6 +106,7 @@ class PartitionConsumer:
         offsets: OffsetStore,
         handler: BatchHandler,
         limits: ConsumerLimits | None = None,
+        read: Callable[[Sequence[ConsumerRecord]], object] | None = None,
     ) -> None:
         self._bootstrap = bootstrap
         self._group = group
@@ -95,6 +114,8 @@ class PartitionConsumer:
         self._offsets = offsets
         self._handler = handler
         self._limits = limits or ConsumerLimits()
+        self._read = read
+        self._ahead: asyncio.Task[_Fetched] | None = None
         self._consumer: AIOKafkaConsumer | None = None
         self._expected: dict[TopicPartition, int] = {}
         self._generation = 0
@@ -117,6 +138,7 @@ class PartitionConsumer:
             raise TransientError(f"Kafka at {self._bootstrap} failed: {error!r}") from error
         finally:
             self._consumer, self._started, self._expected = None, False, {}
+            await self._drop_ahead()
             await stop_consumer(consumer)
 
     async def lag(self) -> int:
@@ -185,32 +207,46 @@ class PartitionConsumer:
             self._expected[part] = -1 if known is None else known
 
     async def _step(self, consumer: AIOKafkaConsumer) -> None:
-        generation = self._generation
-        fetched = await self._fetch(consumer)
+        ahead, self._ahead = self._ahead, None
+        fetched = await (ahead or self._fetch(consumer))
         async with self._working:
             if self._failure is not None:
                 raise self._failure
-            if generation == self._generation and fetched.keys() <= self._expected.keys():
-                await self._take_effect(consumer, await self._batch(consumer, fetched))
-            elif fetched:
+            if fetched.generation == self._generation and fetched.records.keys() <= self._expected.keys():
+                await self._take_effect(consumer, fetched)
+            elif fetched.records:
                 # The fetch may have outlasted the rebalance: then these records stand after the new position.
                 log.info("dropped what was fetched before a rebalance")
                 await self._reseek(consumer)
 
-    async def _fetch(self, consumer: AIOKafkaConsumer) -> Mapping[TopicPartition, list[ConsumerRecord]]:
+    async def _fetch(self, consumer: AIOKafkaConsumer) -> _Fetched:
+        generation = self._generation
         try:
-            fetched: Mapping[TopicPartition, list[ConsumerRecord]] = await consumer.getmany(
+            records: Mapping[TopicPartition, list[ConsumerRecord]] = await consumer.getmany(
                 timeout_ms=500, max_records=self._limits.max_records
             )
         except NoOffsetForPartitionError:
             # The client asks Kafka for a position while `assign` still asks the store; the store's will count.
-            return {}
-        return fetched
+            return _Fetched(generation, {})
+        fetched = _Fetched(generation, records)
+        return replace(fetched, read=self._read(fetched.in_order())) if self._read and records else fetched
 
-    async def _take_effect(self, consumer: AIOKafkaConsumer, batch: Batch) -> None:
+    async def _drop_ahead(self) -> None:
+        """What is being fetched ahead is not used."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            ahead.cancel()
+            await asyncio.wait([ahead])
+            if not ahead.cancelled():
+                ahead.exception()  # or asyncio complains that nobody looked
+
+    async def _take_effect(self, consumer: AIOKafkaConsumer, fetched: _Fetched) -> None:
+        batch = await self._batch(consumer, fetched)
         if not batch.next_offsets:
             return
         generation = self._generation
+        if fetched.records:
+            self._ahead = asyncio.create_task(self._fetch(consumer))
         try:
             await self._handler.handle(batch)
         except OwnershipLostError as error:
@@ -226,23 +262,22 @@ class PartitionConsumer:
             self._expected[TopicPartition(topic, number)] = offset
         await self._tell_kafka(consumer, batch.next_offsets)
 
-    async def _batch(
-        self, consumer: AIOKafkaConsumer, fetched: Mapping[TopicPartition, list[ConsumerRecord]]
-    ) -> Batch:
+    async def _batch(self, consumer: AIOKafkaConsumer, fetched: _Fetched) -> Batch:
         """The fetched records; when there are none, the partitions whose position moved without one."""
-        following = {part: rows[-1].offset + 1 for part, rows in fetched.items()}
-        if not fetched:
+        following = {part: rows[-1].offset + 1 for part, rows in fetched.records.items()}
+        if not fetched.records:
             generation = self._generation
             positions = {part: await consumer.position(part) for part in list(self._expected)}
             if generation != self._generation:
                 return Batch([], {}, {})
             following = {part: at for part, at in positions.items() if at > max(0, self._expected[part])}
-        records = [record for part in sorted(fetched) for record in fetched[part]]
         expected = {(part.topic, part.partition): self._expected[part] for part in following}
-        return Batch(records, expected, {(part.topic, part.partition): at for part, at in following.items()})
+        after = {(part.topic, part.partition): at for part, at in following.items()}
+        return Batch(fetched.in_order(), expected, after, fetched.read)
 
     async def _reseek(self, consumer: AIOKafkaConsumer) -> None:
         """Back to what the store holds."""
+        await self._drop_ahead()
         await self._seek(consumer, list(self._expected))
 
     async def _tell_kafka(self, consumer: AIOKafkaConsumer, offsets: Mapping[Partition, int]) -> None:

@@ -17,6 +17,7 @@ from risk_engine.deliver.webhook import WebhookSender
 from risk_engine.evaluate.evaluator import Evaluator
 from risk_engine.ingest import Ingest
 from risk_engine.metrics import EngineMetrics
+from risk_engine.records import read_batch
 from risk_engine.settings import EngineSettings
 from risk_engine.store.database import open_database
 from risk_engine.store.offsets import StoredOffsets
@@ -56,6 +57,7 @@ async def build(chassis: Chassis[EngineSettings]) -> AsyncIterator[Sequence[Loop
             topics=INGESTED,
             offsets=StoredOffsets(database),
             handler=Ingest(database, letters, metrics, on_change=woken.set),
+            read=read_batch,
         )
         evaluator = Evaluator(
             database,

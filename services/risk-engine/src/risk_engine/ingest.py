@@ -12,7 +12,7 @@ import psycopg
 import structlog
 
 from risk_engine.metrics import EngineMetrics
-from risk_engine.records import identity, letter, read_batch
+from risk_engine.records import ReadBatch, identity, letter, read_batch
 from risk_engine.store.database import Connection, Database
 from risk_engine.store.marks import mark_changes, mark_teams_of_sprints, share_join_lock
 from risk_engine.store.offsets import advance_offsets
@@ -54,7 +54,8 @@ class Ingest:
     async def handle(self, batch: Batch) -> None:
         """OwnershipLostError leaves nothing behind; everything else takes effect once."""
         self._probe("fetched")
-        records, letters = read_batch(batch.records)
+        read = batch.read if isinstance(batch.read, ReadBatch) else read_batch(batch.records)
+        records, letters = read.records, read.letters
         self._limit.note(good=len(records), dead=len(letters))
         await self._bury(letters)
         try:

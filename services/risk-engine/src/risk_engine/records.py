@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 
 from aiokafka import ConsumerRecord
@@ -19,16 +20,23 @@ LARGEST_POWER = 30
 """Amounts and estimates have at most this many digits before or after the point."""
 
 
-def read_batch(raws: Sequence[ConsumerRecord]) -> tuple[list[StoredRecord], list[OutRecord]]:
+@dataclass(frozen=True, slots=True)
+class ReadBatch:
     """What can be stored, and the letters for what breaks its contract."""
-    records: list[StoredRecord] = []
-    letters: list[OutRecord] = []
+
+    records: list[StoredRecord]
+    letters: list[OutRecord]
+
+
+def read_batch(raws: Sequence[ConsumerRecord]) -> ReadBatch:
+    """Reads every record; the order is kept."""
+    read = ReadBatch([], [])
     for raw in raws:
         try:
-            records.append(_stored(raw, decode(raw.topic, raw.key, raw.value, raw.headers)))
+            read.records.append(_stored(raw, decode(raw.topic, raw.key, raw.value, raw.headers)))
         except UndecodableRecord as error:
-            letters.append(letter(raw, error.reason))
-    return records, letters
+            read.letters.append(letter(raw, error.reason))
+    return read
 
 
 def identity(raw: ConsumerRecord) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import LiteralString
 
 from risk_engine.store.database import Connection, Database
 from troth_chassis.consumer import Partition
@@ -34,24 +35,41 @@ async def advance_offsets(
 ) -> None:
     """Moves each partition from what was expected; OwnershipLostError when one is elsewhere already.
 
-    Rows are taken in a fixed order, so that two writers queue instead of deadlocking.
+    Rows are locked in a fixed order, so that two writers queue instead of deadlocking.
     """
-    for partition in sorted(following):
-        cursor = await _advance(connection, partition, expected[partition], following[partition])
-        if cursor != 1:
-            topic, number = partition
-            raise OwnershipLostError(f"{topic}/{number} is not at {expected[partition]} any more")
+    order = sorted(following)
+    moves = {
+        "topics": [topic for topic, _ in order],
+        "numbers": [number for _, number in order],
+        "expected": [expected[partition] for partition in order],
+        "following": [following[partition] for partition in order],
+        "unknown": UNKNOWN,
+    }
+    await connection.execute(_LOCK, moves)
+    result = await connection.execute(_ADVANCE, moves)
+    lost = set(order) - {(topic, number) for topic, number in await result.fetchall()}
+    if lost:
+        topic, number = min(lost)
+        raise OwnershipLostError(f"{topic}/{number} is not at {expected[topic, number]} any more")
 
 
-async def _advance(connection: Connection, partition: Partition, expected: int, following: int) -> int:
-    topic, number = partition
-    if expected == UNKNOWN:
-        statement = "INSERT INTO stored_offsets VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
-        cursor = await connection.execute(statement, (topic, number, following))
-    else:
-        statement = """
-            UPDATE stored_offsets SET next_offset = %s
-            WHERE topic = %s AND partition = %s AND next_offset = %s
-        """
-        cursor = await connection.execute(statement, (following, topic, number, expected))
-    return cursor.rowcount
+_MOVES: LiteralString = """
+    unnest(%(topics)s::text[], %(numbers)s::integer[], %(expected)s::bigint[], %(following)s::bigint[])
+        AS moves (topic, partition, expected, following)
+"""
+_LOCK: LiteralString = f"""
+    SELECT FROM stored_offsets JOIN {_MOVES} USING (topic, partition) ORDER BY topic, partition
+    FOR UPDATE OF stored_offsets
+"""
+_ADVANCE: LiteralString = f"""
+    WITH moved AS (
+        UPDATE stored_offsets kept SET next_offset = following FROM {_MOVES}
+        WHERE kept.topic = moves.topic AND kept.partition = moves.partition AND kept.next_offset = expected
+        RETURNING kept.topic, kept.partition
+    ), begun AS (
+        INSERT INTO stored_offsets (topic, partition, next_offset)
+        SELECT topic, partition, following FROM {_MOVES} WHERE expected = %(unknown)s ORDER BY topic, partition
+        ON CONFLICT DO NOTHING RETURNING topic, partition
+    )
+    SELECT * FROM moved UNION ALL SELECT * FROM begun
+"""  # noqa: S608  (the moves are this module's own)

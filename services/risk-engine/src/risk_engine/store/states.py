@@ -26,7 +26,7 @@ INGESTED = (*TABLES, *JOURNALED)
 
 _STAGE = """
 CREATE TEMPORARY TABLE IF NOT EXISTS staged (
-    target text, key text, version bigint, digest text, deleted boolean, body text
+    target text, key text, version bigint, digest text, deleted boolean, body jsonb
 ) ON COMMIT DELETE ROWS
 """
 
@@ -96,7 +96,7 @@ def _row(record: StoredRecord) -> tuple[object, ...]:
 def _state_statement(table: str) -> str:
     return f"""
         INSERT INTO {table} AS kept (key, version, digest, deleted, body)
-        SELECT key, version, digest, deleted, body::jsonb FROM staged WHERE target = %s ORDER BY key
+        SELECT key, version, digest, deleted, body FROM staged WHERE target = %s ORDER BY key
         ON CONFLICT (key) DO UPDATE SET version = excluded.version, digest = excluded.digest,
             deleted = excluded.deleted, body = excluded.body
         WHERE (kept.version, kept.digest COLLATE "C") < (excluded.version, excluded.digest COLLATE "C")
@@ -107,7 +107,7 @@ def _state_statement(table: str) -> str:
 def _journal_statement() -> str:
     return """
         INSERT INTO journal (id, topic, key, body)
-        SELECT key, target, digest, body::jsonb FROM staged WHERE target = %s ORDER BY key
+        SELECT key, target, digest, body FROM staged WHERE target = %s ORDER BY key
         ON CONFLICT (id) DO NOTHING
         RETURNING key
     """
