@@ -12,7 +12,7 @@ from standardwebhooks.webhooks import Webhook
 from tests.risk_engine.engine import SECRET, Engine, open_engine
 
 from risk_engine.deliver.schedule import DELAYS, JITTER, next_delay
-from risk_engine.store.outbox import enqueue, lease, settle_failed
+from risk_engine.store.outbox import Parcel, enqueue, lease, settle_failed
 from troth_chassis.errors import PoisonError, TransientError
 from troth_contracts.codec import OutRecord
 
@@ -33,14 +33,9 @@ async def engine(postgres: str) -> AsyncIterator[Engine]:
 
 async def put(engine: Engine, stream: str, sequence: int, endpoint: str = "webhook") -> None:
     async with engine.database.transaction() as connection:
-        await enqueue(
-            connection,
-            notice_id=f"{stream}-{sequence}",
-            endpoint=endpoint,  # type: ignore[arg-type]
-            stream=stream,
-            body={"type": "alert.firing", "data": {"title": "Östra Aros – 3 poäng"}},
-            at=engine.clock.now(),
-        )
+        body = {"type": "alert.firing", "data": {"title": "Östra Aros – 3 poäng"}}
+        parcel = Parcel(f"{stream}-{sequence}", endpoint, stream, body)  # type: ignore[arg-type]
+        await enqueue(connection, [parcel], engine.clock.now())
 
 
 async def test_a_request_is_signed_by_standard_webhooks(engine: Engine) -> None:
@@ -181,6 +176,4 @@ async def test_kafka_is_tried_until_it_answers(engine: Engine) -> None:
 async def withdraw(engine: Engine, deal: str) -> None:
     body: dict[str, Any] = {"topic": "risk.assessments", "version": 1, "key": deal, "value": None}
     async with engine.database.transaction() as connection:
-        await enqueue(
-            connection, notice_id=deal, endpoint="kafka", stream=deal, body=body, at=engine.clock.now()
-        )
+        await enqueue(connection, [Parcel(deal, "kafka", deal, body)], engine.clock.now())

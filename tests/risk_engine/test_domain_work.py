@@ -18,7 +18,6 @@ from risk_engine.domain.work import (
     share_unestimated,
     size_leaf,
     team_of,
-    typical_sizes,
 )
 
 
@@ -85,9 +84,7 @@ def test_the_order_issues_arrive_in_does_not_matter(issues: list[Issue]) -> None
 
 
 def test_an_unestimated_leaf_is_the_median_of_team_and_type() -> None:
-    typical = typical_sizes(
-        [("t", "Bug", 1), ("t", "Bug", 3), ("t", "Story", 8), ("u", "Story", 5), ("t", "Story", 0)]
-    )
+    typical = TypicalSizes({("t", "Bug"): 2, ("t", "Story"): 8, ("u", "Story"): 5}, {"t": 3, "u": 5}, 4)
     leaf = Leaf(issue(1, type="Bug"), None)
     assert size_leaf(leaf, "t", typical).points == 2
     assert typical.size("t", "Task") == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -13,10 +14,11 @@ from risk_engine.domain.finding import Finding
 from risk_engine.domain.lifecycle import Transition, transition
 from risk_engine.domain.model import Deal, Money
 from risk_engine.metrics import EngineMetrics
-from risk_engine.store.alerts import read_alert, write_transition
+from risk_engine.store.alerts import KeptAlert, read_alerts, write_transitions
 from risk_engine.store.database import Connection
-from risk_engine.store.outbox import enqueue
-from risk_engine.store.views import read_user
+from risk_engine.store.outbox import Parcel, enqueue
+from risk_engine.store.views import read_users
+from troth_contracts.crm import CrmUser
 from troth_contracts.risk import AlertDeal, AlertTransition, Owner
 from troth_contracts.values import Money as WireMoney
 
@@ -38,27 +40,31 @@ class Alerts:
         self._has_webhook = has_webhook
 
     async def apply(
-        self, connection: Connection, alert_id: str, finding: Finding | None, now: datetime
-    ) -> bool:
-        """Takes the alert one step further if there is news; True when a notice was written.
+        self, connection: Connection, findings: Mapping[str, Finding | None], now: datetime
+    ) -> None:
+        """Takes each alert one step further where there is news.
 
-        ``alert_id`` is the fingerprint that ``finding`` has, or would have if there were one.
+        ``findings``: by the fingerprint that the finding has, or would have if there were one.
         """
-        previous, last = await read_alert(connection, alert_id)
-        step = transition(previous, finding, now)
-        if step is None:
-            return False
-        notice = await self._notice(connection, step, last)
-        await write_transition(connection, step.state, notice)
-        await self._send(connection, notice)
-        self._metrics.transitions.labels(notice.kind, step.reason).inc()
-        return True
+        known = await read_alerts(connection, findings)
+        steps = []
+        for alert_id, finding in sorted(findings.items()):
+            kept = known.get(alert_id)
+            step = transition(kept.state if kept else None, finding, now)
+            if step is not None:
+                steps.append((step, kept.notice if kept else None))
+        owners = await read_users(connection, {_owner(step) for step, _ in steps})
+        told = [KeptAlert(step.state, self._notice(step, last, owners)) for step, last in steps]
+        await write_transitions(connection, told)
+        await enqueue(connection, [parcel for one in told for parcel in self._parcels(one.notice)], now)
+        for one in told:
+            self._metrics.transitions.labels(one.notice.kind, one.notice.reason).inc()
 
-    async def _notice(
-        self, connection: Connection, step: Transition, last: AlertTransition | None
+    def _notice(
+        self, step: Transition, last: AlertTransition | None, owners: Mapping[str, CrmUser]
     ) -> AlertTransition:
         if step.finding is not None:
-            return await self._told(connection, step, step.finding)
+            return self._told(step, step.finding, owners.get(_owner(step)))
         if last is None:
             raise AssertionError(f"{step.state.fingerprint} resolves without ever having fired")
         return msgspec.structs.replace(
@@ -71,7 +77,7 @@ class Alerts:
             next_step="Nothing; this is over.",
         )
 
-    async def _told(self, connection: Connection, step: Transition, finding: Finding) -> AlertTransition:
+    def _told(self, step: Transition, finding: Finding, owner: CrmUser | None) -> AlertTransition:
         return AlertTransition(
             alert_id=finding.fingerprint,
             sequence=step.state.sequence,
@@ -81,7 +87,7 @@ class Alerts:
             severity=step.state.severity,
             at=step.state.changed_at,
             title=finding.title,
-            sales_owner=await self._sales_owner(connection, finding.deals),
+            sales_owner=self._sales_owner(owner),
             engineering_owner=Owner(name=self._engineering_name(finding), fallback=True),
             rule_version=finding.rule_version,
             clears_when=finding.clears_when,
@@ -95,38 +101,19 @@ class Alerts:
             evidence=finding.evidence,
         )
 
-    async def _sales_owner(self, connection: Connection, deals: tuple[Deal, ...]) -> Owner:
-        """The owner of the largest deal; sales operations when it has none that is known."""
-        largest = max(deals, key=_size, default=None)
-        if largest is not None and largest.owner_id is not None:
-            org = largest.key.partition(":")[0]
-            user = await read_user(connection, f"{org}:{largest.owner_id}")
-            if user is not None:
-                return Owner(name=user.name, id=user.id, email=user.email)
-        return Owner(name=self._fallbacks.sales, fallback=True)
+    def _sales_owner(self, user: CrmUser | None) -> Owner:
+        if user is None:
+            return Owner(name=self._fallbacks.sales, fallback=True)
+        return Owner(name=user.name, id=user.id, email=user.email)
 
     def _engineering_name(self, finding: Finding) -> str:
         name = self._fallbacks.engineering
         return f"{name} of {finding.team}" if finding.team else name
 
-    async def _send(self, connection: Connection, notice: AlertTransition) -> None:
-        await enqueue(
-            connection,
-            notice_id=notice.notice_id,
-            endpoint="kafka",
-            stream=notice.alert_id,
-            body=transition_row(notice),
-            at=notice.at,
-        )
+    def _parcels(self, notice: AlertTransition) -> Iterator[Parcel]:
+        yield Parcel(notice.notice_id, "kafka", notice.alert_id, transition_row(notice))
         if self._has_webhook:
-            await enqueue(
-                connection,
-                notice_id=notice.notice_id,
-                endpoint="webhook",
-                stream=notice.alert_id,
-                body=webhook_body(notice),
-                at=notice.at,
-            )
+            yield Parcel(notice.notice_id, "webhook", notice.alert_id, webhook_body(notice))
 
 
 def webhook_body(notice: AlertTransition) -> dict[str, object]:
@@ -156,3 +143,11 @@ def _deal(deal: Deal) -> AlertDeal:
 
 def _size(deal: Deal) -> tuple[Decimal, str]:
     return deal.amount.amount if deal.amount else Decimal(0), deal.key
+
+
+def _owner(step: Transition) -> str:
+    """The owner of the largest deal, as ``<org>:<user id>``; empty where none is known."""
+    largest = max(step.finding.deals if step.finding else (), key=_size, default=None)
+    if largest is None or largest.owner_id is None:
+        return ""
+    return f"{largest.key.partition(':')[0]}:{largest.owner_id}"

@@ -9,7 +9,7 @@ from typing import Any
 
 from risk_engine.answer.asked_work import AskedWork, blocking, work_of_issues
 from risk_engine.answer.question import SIZES, Question, check_question
-from risk_engine.answer.shelf import Remembered, Shelf
+from risk_engine.answer.shelf import Shelf
 from risk_engine.answer.words import Asked, told
 from risk_engine.domain.calendar import IsWorkingDay
 from risk_engine.domain.links import BELIEVED
@@ -19,6 +19,7 @@ from risk_engine.domain.promise_check import AskedItem, PromiseCheck, Standing
 from risk_engine.domain.work import Roster, TypicalSizes
 from risk_engine.evaluate.inputs import HORIZON, Terms, gather_inputs
 from risk_engine.problems import ProblemError
+from risk_engine.remembered import Remembered
 from risk_engine.store.answers import keep_answer, read_kept_elsewhere, read_rates
 from risk_engine.store.commitments import (
     CommitmentRow,
@@ -29,6 +30,7 @@ from risk_engine.store.commitments import (
 )
 from risk_engine.store.database import Connection, Database
 from risk_engine.store.views import (
+    known_issues,
     read_deals,
     read_roster,
     read_typical_sizes,
@@ -148,12 +150,12 @@ class PromiseDesk:
         self, connection: Connection, question: Question, base: _Base, roster: Roster
     ) -> AskedWork:
         roots = await _roots(connection, question, base)
-        tree = await read_work_tree(connection, set(roots.values()))
+        tree = await read_work_tree(connection, set(roots.values()), roster.done)
         for name, key in roots.items():
             if key not in tree.issues:
                 raise ProblemError(f"issue {name} was deleted", field="issues", fix="leave it out")
         around_keys = blocking(list(roots.values()), tree)
-        around = await read_work_tree(connection, around_keys) if around_keys else tree
+        around = await read_work_tree(connection, around_keys, roster.done) if around_keys else tree
         typical = await self._sizes.get(lambda: read_typical_sizes(connection, roster))
         return work_of_issues(
             list(dict.fromkeys(roots.values())),
@@ -174,9 +176,7 @@ class PromiseDesk:
         for team in teams:
             if team not in digests:  # it owes nothing yet, so nothing was kept for it
                 roster = await self._rosters.get(lambda: read_roster(connection))
-                inputs[team] = await gather_inputs(
-                    connection, roster.teams[team], [], {}, roster.teams, terms
-                )
+                inputs[team] = await gather_inputs(connection, roster.teams[team], [], {}, terms)
                 digests[team] = digest_of(inputs[team])
         standings = {
             team: self._shelf.standing(digests[team], lambda team=team: inputs[team], question.date)  # type: ignore[misc]
@@ -231,9 +231,9 @@ async def _roots(connection: Connection, question: Question, base: _Base) -> dic
                 fix="correct the key, or wait until it is synced",
             )
     roots = {name: found.get(name, name) for name in question.issues}
-    known = await read_work_tree(connection, {key for name, key in roots.items() if ":" in name})
+    known = await known_issues(connection, [key for name, key in roots.items() if ":" in name])
     for place, name in enumerate(question.issues):
-        if ":" in name and name not in known.issues:
+        if ":" in name and name not in known:
             raise ProblemError(
                 f"no issue {name} is known", field=f"issues.{place}", fix="write it as <site>:<issue id>"
             )

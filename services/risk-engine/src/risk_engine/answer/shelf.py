@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from risk_engine.domain.book import TeamBook, TeamInputs, open_book
 from risk_engine.domain.promise_check import Standing
-from troth_chassis.clock import Clock
 
 T = TypeVar("T")
 BOOKS_KEPT = 512
@@ -43,25 +42,6 @@ class Shelf:
             told = inputs()
             self._books[key] = open_book(replace(told, until=max(told.until, key[1])))
         return _used(self._books, key, BOOKS_KEPT)
-
-
-class Remembered(Generic[T]):
-    """Something slow to read that changes seldom: read again after ``seconds``."""
-
-    def __init__(self, clock: Clock, seconds: float) -> None:
-        self._clock = clock
-        self._seconds = seconds
-        self._kept: tuple[float, T] | None = None
-
-    async def get(self, read: Callable[[], Awaitable[T]]) -> T:
-        """What was read last, or read now."""
-        if self._kept is None or self._clock.monotonic() - self._kept[0] > self._seconds:
-            self._kept = (self._clock.monotonic(), await read())
-        return self._kept[1]
-
-    def forget(self) -> None:
-        """The next ``get`` reads."""
-        self._kept = None
 
 
 def _whole_years(until: date) -> date:

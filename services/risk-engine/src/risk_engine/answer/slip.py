@@ -20,7 +20,7 @@ from risk_engine.domain.slip import (
     present_promise,
     split_delay,
 )
-from risk_engine.domain.work import TypicalSizes, WorkTree, leaves_below, size_leaf, team_of
+from risk_engine.domain.work import Roster, TypicalSizes, WorkTree, leaves_below, size_leaf, team_of
 from risk_engine.problems import ProblemError
 from risk_engine.store.alerts import read_assessment
 from risk_engine.store.commitments import read_commitments, read_finish
@@ -99,9 +99,9 @@ class SlipDesk:
                 f"{deal} promises nothing in force", fix="check the key: <org>:<opportunity id>", status=404
             )
         roots = [link.issue for link in row.links if link.confidence >= BELIEVED]
-        tree = await read_work_tree(connection, roots)
-        units = await _units(connection, roots, tree, promised.at)
         roster = await read_roster(connection)
+        tree = await read_work_tree(connection, roots, roster.done)
+        units = await _units(connection, roots, tree, roster, promised.at)
         last = await self._last(connection, deal, units)
         if last is None:
             return None
@@ -152,10 +152,9 @@ def _latest(times: Mapping[str, IssueTimes]) -> datetime:
 
 
 async def _units(
-    connection: Connection, roots: Sequence[str], tree: WorkTree, promised_at: datetime
+    connection: Connection, roots: Sequence[str], tree: WorkTree, roster: Roster, promised_at: datetime
 ) -> list[_Unit]:
     """The issues that carry the deal's work, as if none were done yet, with their size then and now."""
-    roster = await read_roster(connection)
     fresh = WorkTree.of(replace(issue, done=False) for issue in tree.issues.values())
     leaves = leaves_below(roots, fresh)
     keys = [leaf.issue.key for leaf in leaves]

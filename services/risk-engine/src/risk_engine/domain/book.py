@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
 
 from risk_engine.domain.calendar import IsWorkingDay
 from risk_engine.domain.capacity import (
@@ -97,9 +98,15 @@ class TeamReading:
 def unusual_days(
     today: date, until: date, cadence_days: int, is_working_day: IsWorkingDay
 ) -> tuple[tuple[date, ...], tuple[date, ...]]:
-    """Free weekdays and worked weekends of the time that capacity looks at."""
+    """Free weekdays and worked weekends of the time that capacity looks at, to the end of its last year."""
     end = max(until, today + timedelta(days=SPRINTS_AHEAD * cadence_days)) + _SLACK
-    start = today - _YEAR
+    return _unusual_between(today - _YEAR, date(end.year, 12, 31), is_working_day)
+
+
+@lru_cache(maxsize=32)
+def _unusual_between(
+    start: date, end: date, is_working_day: IsWorkingDay
+) -> tuple[tuple[date, ...], tuple[date, ...]]:
     days = [start + timedelta(days=offset) for offset in range((end - start).days + 1)]
     unusual = [day for day in days if is_working_day(day) is not (day.weekday() < 5)]
     return (

@@ -6,9 +6,10 @@ any, and a date that holds in it but breaks in the team's own order is ranked wr
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import islice
 from math import ceil
 from typing import Literal
 
@@ -23,7 +24,7 @@ from risk_engine.domain.feasibility import (
     Row,
     earliest_row,
 )
-from risk_engine.domain.model import Floats
+from risk_engine.domain.model import Flags, Floats
 
 MOST_SWAPS = 5
 Verdict = Literal["feasible", "misordered", "infeasible", "overdue"]
@@ -138,11 +139,13 @@ def _mend(
         for row, verdict in enumerate(verdicts)
         if verdict in ("feasible", "misordered")
     }
-    room = {row: _room(able[row] - demand.loads[row], goal) for row, goal in goals.items()}
-    places = _Places([min(demand.rows[deal] for deal in leaf.deals) for leaf in order], order)
+    room = np.full(len(demand.dates), np.inf)
+    for row, goal in goals.items():
+        room[row] = _room(able[row] - demand.loads[row], goal)
+    places = _Places([min(demand.rows[deal] for deal in leaf.deals) for leaf in order], order, room)
     found = []
-    for way in (places.date_by_date(room), places.towards_due_date(room)):
-        swaps = tuple(way)
+    for way in (places.date_by_date(), places.towards_due_date()):
+        swaps = tuple(islice(way, MOST_SWAPS + 1))
         if not swaps or len(swaps) > MOST_SWAPS:
             continue
         reached = _chances(_loads_in_order(swapped(order, swaps), demand), able)
@@ -158,46 +161,54 @@ def _room(slack: Floats, goal: float) -> float:
 
 
 class _Places:
-    """The search for swaps in plain sums: each leaf at its full size, due at the earliest date of its deals."""
+    """The search for swaps in plain sums: each leaf at its full size, due at the earliest date of its deals.
 
-    def __init__(self, due: Sequence[int], order: Sequence[OwedLeaf]) -> None:
+    ``room``: by date, the most that may stand in its way; infinite where the date need not hold.
+    """
+
+    def __init__(self, due: Sequence[int], order: Sequence[OwedLeaf], room: Floats) -> None:
         self._due = np.asarray(due, dtype=np.int64)
         self._points = np.asarray([leaf.points for leaf in order], dtype=np.float64)
         self._order = order
+        self._room = room + _ROUNDING
+        self._urgent: Floats = np.cumsum(np.bincount(self._due, self._points, len(room)))
 
-    def date_by_date(self, room: Mapping[int, float]) -> Iterator[Swap]:
+    def date_by_date(self) -> Iterator[Swap]:
         """The earliest date first, each with as few swaps as will do; one that cannot be mended is left as it is."""
         at = np.arange(len(self._order))
-        for row in sorted(room):
-            if self._holds(at, row, room):
+        for row in range(len(self._room)):
+            if self._hold(at)[row]:
                 continue
             for pairs in self._attempts(at, row):
                 after = _exchanged(at, pairs)
-                if all(self._holds(after, earlier, room) for earlier in room if earlier <= row):
+                if self._hold(after)[: row + 1].all():
                     yield from (self._swap(at[up], at[down]) for up, down in pairs)
                     at = after
                     break
 
-    def towards_due_date(self, room: Mapping[int, float]) -> Iterator[Swap]:
+    def towards_due_date(self) -> Iterator[Swap]:
         """Puts the right due date into one place after the other until every date has room."""
         at = np.arange(len(self._order))
         for place, due in enumerate(np.sort(self._due)):
-            if all(self._holds(at, row, room) for row in room):
+            if self._due[at[place]] == due:
+                continue
+            if self._hold(at).all():
                 return
-            if self._due[at[place]] != due:
-                other = int(np.flatnonzero(self._due[at] == due)[-1])
-                yield self._swap(at[other], at[place])
-                at = _exchanged(at, [(other, place)])
+            other = int(np.flatnonzero(self._due[at] == due)[-1])
+            yield self._swap(at[other], at[place])
+            at = _exchanged(at, [(other, place)])
 
     def _swap(self, up: int, down: int) -> Swap:
         return Swap(self._order[up], self._order[down])
 
-    def _holds(self, at: Ints, row: int, room: Mapping[int, float]) -> bool:
-        """Whether what comes before the last leaf due by ``row``, and is due later, leaves the date its chance."""
-        urgent = self._due[at] <= row
-        last = np.flatnonzero(urgent)[-1:]
-        in_the_way = self._points[at[: last[0]]][~urgent[: last[0]]].sum() if len(last) else 0.0
-        return bool(in_the_way <= room[row] + _ROUNDING)
+    def _hold(self, at: Ints) -> Flags:
+        """By date, whether what comes before the last leaf due by it, and is due later, leaves it its chance."""
+        last = np.zeros(len(self._room), dtype=np.int64)
+        np.maximum.at(last, self._due[at], np.arange(1, len(at) + 1))
+        worked = np.concatenate([[0.0], np.cumsum(self._points[at])])
+        in_the_way = worked[np.maximum.accumulate(last)] - self._urgent
+        held: Flags = in_the_way <= self._room
+        return held
 
     def _attempts(self, at: Ints, row: int) -> Iterator[list[tuple[int, int]]]:
         """One to five pairs of places: the last urgent leaves, and the largest others in front of them.

@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from statistics import median
 
 from risk_engine.domain.model import Issue, Sprint, Team
 
@@ -67,12 +66,17 @@ class TypicalSizes:
         return self.by_type.get((team, issue_type), self.by_team.get(team, self.pooled))
 
 
+DoneByProject = Mapping[str, frozenset[str]]
+"""By ``<site>:<project key>``, the statuses its boards call done."""
+
+
 @dataclass(frozen=True)
 class Roster:
-    """Teams and sprints by key: what is needed to tell whose an issue is."""
+    """Teams and open sprints by key: what is needed to tell whose an issue is, and what counts as done."""
 
     teams: Mapping[str, Team]
     sprints: Mapping[str, Sprint]
+    done: DoneByProject = field(default_factory=dict)
 
 
 def leaves_below(roots: Iterable[str], tree: WorkTree) -> tuple[Leaf, ...]:
@@ -85,22 +89,6 @@ def leaves_below(roots: Iterable[str], tree: WorkTree) -> tuple[Leaf, ...]:
         for leaf in _leaves(root, tree, frozenset()):
             leaves[leaf.issue.key] = leaf
     return tuple(leaves[key] for key in sorted(leaves))
-
-
-def typical_sizes(estimates: Iterable[tuple[str, str, float]]) -> TypicalSizes:
-    """Medians of (team, issue type, points); estimates of zero are left out, they say little about size."""
-    by_type: dict[tuple[str, str], list[float]] = defaultdict(list)
-    by_team: dict[str, list[float]] = defaultdict(list)
-    for team, issue_type, points in estimates:
-        if points > 0:
-            by_type[team, issue_type].append(points)
-            by_team[team].append(points)
-    everything = [points for sizes in by_team.values() for points in sizes]
-    return TypicalSizes(
-        {key: median(sizes) for key, sizes in by_type.items()},
-        {key: median(sizes) for key, sizes in by_team.items()},
-        median(everything) if everything else SIZE_WITHOUT_EXAMPLE,
-    )
 
 
 def size_leaf(leaf: Leaf, team: str | None, typical: TypicalSizes) -> SizedLeaf:

@@ -19,13 +19,15 @@ from risk_engine.domain.work import (
     size_leaf,
     team_of,
 )
+from risk_engine.remembered import Remembered
 from risk_engine.store.commitments import (
     Blocker,
     CommitmentRow,
+    Derived,
     NeededIssue,
     drop_commitments,
     read_commitments,
-    replace_commitment,
+    replace_commitments,
 )
 from risk_engine.store.database import Connection
 from risk_engine.store.marks import Claim, add_marks, take_join_lock
@@ -50,9 +52,16 @@ class _Found:
 
 
 async def evaluate_deals(
-    connection: Connection, claims: Sequence[Claim], now: datetime, zone: tzinfo
+    connection: Connection,
+    claims: Sequence[Claim],
+    now: datetime,
+    zone: tzinfo,
+    sizes: Remembered[TypicalSizes],
 ) -> None:
-    """Re-derives the claimed deals and marks the teams and forecasts that depend on them."""
+    """Re-derives the claimed deals and marks the teams and forecasts that depend on them.
+
+    Typical ``sizes`` cost a pass over all estimates, so they are read seldom, and only when a leaf lacks one.
+    """
     await take_join_lock(connection)
     keys = [claim.subject for claim in claims]
     before = await read_commitments(connection, keys)
@@ -61,7 +70,7 @@ async def evaluate_deals(
     if gone:
         await drop_commitments(connection, gone, now)
     entered = {item.deal.key: _entered(item.deal, before.get(item.deal.key), now) for item in found}
-    after = await _write(connection, found, entered, now)
+    after = await _write(connection, found, entered, now, sizes)
     teams = {team for row in (*before.values(), *after) for team in row.teams}
     await add_marks(connection, "team", teams)
     await add_marks(connection, "forecast", (*gone, *(row.deal for row in after)))
@@ -94,25 +103,31 @@ def _entered(deal: Deal, before: CommitmentRow | None, now: datetime) -> datetim
 
 
 async def _write(
-    connection: Connection, found: Sequence[_Found], entered: Mapping[str, datetime], now: datetime
+    connection: Connection,
+    found: Sequence[_Found],
+    entered: Mapping[str, datetime],
+    now: datetime,
+    sizes: Remembered[TypicalSizes],
 ) -> list[CommitmentRow]:
     if not found:
         return []
     roster = await read_roster(connection)
     roots = {link.issue for item in found for link in item.commitment.links}
-    tree = await read_work_tree(connection, roots)
+    tree = await read_work_tree(connection, roots, roster.done)
     leaves = {item.deal.key: leaves_below(_roots(item), tree) for item in found}
-    typical = await _typical(connection, roster, leaves.values())
-    around = await read_work_tree(connection, {key for group in leaves.values() for key in _blocking(group)})
-    rows = []
+    unsized = any(leaf.estimate is None for group in leaves.values() for leaf in group)
+    typical = await sizes.get(lambda: read_typical_sizes(connection, roster)) if unsized else TypicalSizes()
+    blocking = {key for group in leaves.values() for key in _blocking(group)}
+    around = await read_work_tree(connection, blocking, roster.done)
+    derived = []
     for item in found:
         needs = _needs(item, leaves[item.deal.key], tree, roster, typical)
         blockers = _blockers(leaves[item.deal.key], around, needs, roster)
         row = _row(item, leaves[item.deal.key], needs, entered[item.deal.key], blockers)
         watched = _watched(leaves[item.deal.key], needs)
-        await replace_commitment(connection, row, [*needs, *watched], item.mentions, now)
-        rows.append(row)
-    return rows
+        derived.append(Derived(row, (*needs, *watched), item.mentions))
+    await replace_commitments(connection, derived, now)
+    return [one.row for one in derived]
 
 
 def _blocking(leaves: Iterable[Leaf]) -> set[str]:
@@ -143,13 +158,6 @@ def _watched(leaves: Sequence[Leaf], needs: Sequence[NeededIssue]) -> list[Neede
 
 def _roots(item: _Found) -> list[str]:
     return [link.issue for link in item.commitment.links]
-
-
-async def _typical(connection: Connection, roster: Roster, leaves: Iterable[Sequence[Leaf]]) -> TypicalSizes:
-    """Typical sizes cost a pass over all estimates, so they are read only when somebody lacks one."""
-    if any(leaf.estimate is None for group in leaves for leaf in group):
-        return await read_typical_sizes(connection, roster)
-    return TypicalSizes()
 
 
 def _needs(

@@ -19,25 +19,28 @@ from risk_engine.domain.finding import fingerprint
 from risk_engine.domain.rules.late_forecast import VERSION as LATE_VERSION
 from risk_engine.domain.rules.oversold import VERSION as OVERSOLD_VERSION
 from risk_engine.domain.rules.unlinked_commitment import VERSION as UNLINKED_VERSION
+from risk_engine.domain.work import TypicalSizes
 from risk_engine.evaluate.deals import evaluate_deals
-from risk_engine.evaluate.forecasts import DealResult, content_of, evaluate_forecasts
+from risk_engine.evaluate.forecasts import DealResult, digest_of, evaluate_forecasts
 from risk_engine.evaluate.inputs import Terms
 from risk_engine.evaluate.teams import evaluate_one_team
 from risk_engine.ingest import Probe, no_probe
 from risk_engine.metrics import EngineMetrics
-from risk_engine.store.alerts import keep_assessment, withdraw_assessment
+from risk_engine.remembered import Remembered
+from risk_engine.store.alerts import NewAssessment, keep_assessments, withdraw_assessment
 from risk_engine.store.database import Connection, Database
 from risk_engine.store.marks import Claim, Kind, claim, count_marks, drop_marks
-from risk_engine.store.outbox import enqueue
+from risk_engine.store.outbox import Parcel, enqueue
 from risk_engine.store.progress import become_live, fire_timer, is_live, syncs_complete
 from troth_chassis.clock import Clock
 from troth_chassis.service import Beat
 
 log = structlog.stdlib.get_logger(__name__)
 IDLE_SECONDS = 1.0
+SIZES_SECONDS = 60.0
 LAG_SECONDS = 15.0
 """The lag is looked at this often once alerting has begun."""
-BATCH: dict[Kind, int] = {"deal": 500, "team": 1, "forecast": 100}
+BATCH: dict[Kind, int] = {"deal": 500, "team": 1, "forecast": 250}
 Lag = Callable[[], Awaitable[int]]
 
 
@@ -71,6 +74,7 @@ class Evaluator:
         self._metrics = metrics
         self._probe = probe
         self._woken = woken
+        self._sizes: Remembered[TypicalSizes] = Remembered(clock, SIZES_SECONDS)
         self._live = False
         self._lag_noted = 0.0
 
@@ -114,7 +118,7 @@ class Evaluator:
         async with self._database.transaction() as connection:
             # Vectors of different lengths cannot be combined: another number of trials starts everything anew.
             await fire_timer(connection, f"hourly with {self._trials} trials", _hour(self._clock.now()))
-        while await self._round():
+        while await self.round():
             moved = True
         async with self._database.transaction() as connection:
             self._metrics.marks.set(await count_marks(connection))
@@ -122,7 +126,8 @@ class Evaluator:
             await self._note_lag()
         return moved
 
-    async def _round(self) -> bool:
+    async def round(self) -> bool:
+        """Evaluates one batch of the first kind that has any; True when there was one."""
         kinds: Sequence[tuple[Kind, Callable[[Connection, list[Claim], Terms], Awaitable[None]]]] = (
             ("deal", self._deals),
             ("team", self._teams),
@@ -147,27 +152,26 @@ class Evaluator:
         return Terms(self._clock.now(), self._zone, self._is_working_day, self._trials)
 
     async def _deals(self, connection: Connection, claims: list[Claim], terms: Terms) -> None:
-        await evaluate_deals(connection, claims, terms.now, terms.zone)
+        await evaluate_deals(connection, claims, terms.now, terms.zone, self._sizes)
 
     async def _teams(self, connection: Connection, claims: list[Claim], terms: Terms) -> None:
-        for claimed in claims:
-            finding = await evaluate_one_team(connection, claimed.subject, terms)
-            alert_id = fingerprint("oversold", (claimed.subject,), OVERSOLD_VERSION)
-            await self._alerts.apply(connection, alert_id, finding, terms.now)
+        findings = {
+            fingerprint("oversold", (claimed.subject,), OVERSOLD_VERSION): await evaluate_one_team(
+                connection, claimed.subject, terms
+            )
+            for claimed in claims
+        }
+        await self._alerts.apply(connection, findings, terms.now)
 
     async def _forecasts(self, connection: Connection, claims: list[Claim], terms: Terms) -> None:
-        keys = [claimed.subject for claimed in claims]
-        for result in await evaluate_forecasts(connection, keys, terms):
-            await self._conclude(connection, result, terms.now)
-
-    async def _conclude(self, connection: Connection, result: DealResult, now: datetime) -> None:
-        unlinked = fingerprint("unlinked_commitment", (result.deal,), UNLINKED_VERSION)
-        await self._alerts.apply(connection, unlinked, result.unlinked, now)
-        if result.waits_for:
-            return
-        late = fingerprint("late_forecast", (result.deal,), LATE_VERSION)
-        await self._alerts.apply(connection, late, result.late, now)
-        await _publish_assessment(connection, result, now)
+        results = await evaluate_forecasts(connection, [claimed.subject for claimed in claims], terms)
+        findings = {}
+        for result in results:
+            findings[fingerprint("unlinked_commitment", (result.deal,), UNLINKED_VERSION)] = result.unlinked
+            if not result.waits_for:
+                findings[fingerprint("late_forecast", (result.deal,), LATE_VERSION)] = result.late
+        await self._alerts.apply(connection, findings, terms.now)
+        await _publish_assessments(connection, [one for one in results if not one.waits_for], terms.now)
 
     async def _idle(self) -> None:
         waiting = asyncio.ensure_future(self._woken.wait())
@@ -179,17 +183,25 @@ class Evaluator:
             pausing.cancel()
 
 
-async def _publish_assessment(connection: Connection, result: DealResult, now: datetime) -> None:
-    if result.assessment is None:
-        version = await withdraw_assessment(connection, result.deal, now)
-        row = None if version is None else withdrawn_row(result.deal, version)
-    else:
-        content = content_of(result.assessment)
-        version = await keep_assessment(connection, result.assessment, content, result.inputs, now)
-        row = None if version is None else assessment_row(result.assessment, version)
-    if row is not None:
-        notice_id = f"assessment-{result.deal}-{version}"
-        await enqueue(connection, notice_id=notice_id, endpoint="kafka", stream=result.deal, body=row, at=now)
+async def _publish_assessments(connection: Connection, results: Sequence[DealResult], now: datetime) -> None:
+    rows = {}
+    for result in results:
+        if result.assessment is None:
+            version = await withdraw_assessment(connection, result.deal, now)
+            if version is not None:
+                rows[result.deal] = withdrawn_row(result.deal, version)
+    made = {
+        result.deal: NewAssessment(result.assessment, digest_of(result.assessment), result.inputs)
+        for result in results
+        if result.assessment is not None
+    }
+    for deal, version in (await keep_assessments(connection, list(made.values()), now)).items():
+        rows[deal] = assessment_row(made[deal].assessment, version)
+    parcels = [
+        Parcel(f"assessment-{deal}-{row['version']}", "kafka", deal, row)
+        for deal, row in sorted(rows.items())
+    ]
+    await enqueue(connection, parcels, now)
 
 
 def _hour(now: datetime) -> datetime:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
-from typing import Any
+from datetime import UTC, date, datetime
 
 import msgspec
 
@@ -32,6 +31,7 @@ from risk_engine.store.commitments import (
 )
 from risk_engine.store.database import Connection
 from risk_engine.store.views import read_deals
+from troth_contracts.codec import content_hash
 from troth_contracts.risk import Assessment, DealLink
 
 
@@ -188,8 +188,10 @@ def _name(team: str, known: _Known) -> str:
     return known.names.get(team, team)
 
 
-def content_of(assessment: Assessment) -> dict[str, Any]:
-    """What must differ before an assessment is published again: everything but the moment it was made."""
-    content: dict[str, Any] = msgspec.to_builtins(assessment)
-    content.pop("as_of")
-    return content
+def digest_of(assessment: Assessment) -> str:
+    """Of what must differ before an assessment is published again: everything but the moment it was made."""
+    told = msgspec.structs.replace(assessment, as_of=_ANY_MOMENT)
+    return content_hash(msgspec.json.encode(told, order="deterministic"))
+
+
+_ANY_MOMENT = datetime(1970, 1, 1, tzinfo=UTC)

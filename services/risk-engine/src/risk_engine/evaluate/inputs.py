@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta, tzinfo
 
 from risk_engine.domain.book import Promise, TeamInputs, unusual_days
@@ -17,11 +17,10 @@ from risk_engine.domain.capacity import (
 )
 from risk_engine.domain.feasibility import OwedLeaf
 from risk_engine.domain.model import Deal, Sprint, Team
-from risk_engine.domain.work import Roster
-from risk_engine.store.commitments import CommitmentRow, OwedRow, read_commitments, read_owed
+from risk_engine.store.commitments import CommitmentRow, read_commitments, read_owed
 from risk_engine.store.database import Connection
 from risk_engine.store.marks import take_join_lock
-from risk_engine.store.views import read_deals, read_team_sprints
+from risk_engine.store.views import read_deals, read_histories, read_team_sprints
 
 HORIZON = timedelta(days=3_653)
 """Capacity is drawn this far ahead. Dates such as 4000-12-31 mean "never", and would cost gigabytes."""
@@ -43,16 +42,16 @@ class Terms:
 
 
 async def gather_owed(
-    connection: Connection, team: str, roster: Roster
+    connection: Connection, team: str
 ) -> tuple[list[OwedLeaf], dict[str, CommitmentRow], dict[str, Deal]]:
     """What the team owes, with the commitments and deals it is owed to.
 
     Deals that were deleted since they were evaluated are left out; their own marks wait already.
     """
-    rows = await read_owed(connection, team)
-    commitments = await read_commitments(connection, {deal for row in rows for deal in row.deals})
+    leaves = await read_owed(connection, team)
+    commitments = await read_commitments(connection, {deal for leaf in leaves for deal in leaf.deals})
     deals = await read_deals(connection, commitments)
-    owed = [_leaf(row, roster, row.deals & deals.keys()) for row in rows]
+    owed = [replace(leaf, deals=leaf.deals & deals.keys()) for leaf in leaves]
     standing = {deal: row for deal, row in commitments.items() if deal in deals}
     return [leaf for leaf in owed if leaf.deals], standing, deals
 
@@ -62,12 +61,11 @@ async def gather_inputs(
     team: Team,
     owed: Sequence[OwedLeaf],
     commitments: Mapping[str, CommitmentRow],
-    teams: Mapping[str, Team],
     terms: Terms,
 ) -> TeamInputs:
     """Everything the team's outlook follows from, at this moment."""
     sprints = await read_team_sprints(connection, team.key)
-    basis = await _basis(connection, sprints, teams)
+    basis = await _basis(connection, sprints)
     cadence = usual_cadence(sprints)
     last = max((row.promised_date for row in commitments.values()), default=terms.today)
     until = min(last, terms.today + HORIZON)
@@ -95,24 +93,14 @@ def promise_of(row: CommitmentRow) -> Promise:
     return Promise(row.deal, row.promised_date, row.probability, row.won)
 
 
-def _leaf(row: OwedRow, roster: Roster, deals: frozenset[str]) -> OwedLeaf:
-    open_sprints = (roster.sprints[key] for key in row.sprint_keys if key in roster.sprints)
-    started = any(sprint.state == "active" for sprint in open_sprints)
-    return OwedLeaf(row.issue, row.points, deals, row.issue_key, row.rank, started)
-
-
-async def _basis(
-    connection: Connection, sprints: Sequence[Sprint], teams: Mapping[str, Team]
-) -> CapacityBasis:
+async def _basis(connection: Connection, sprints: Sequence[Sprint]) -> CapacityBasis:
     own = completed_history(sprints)
     basis = capacity_basis(own, ())
     if not basis.cold:
         return basis
-    await take_join_lock(
-        connection
-    )  # a sprint that arrives now must find this team's outlook, or be seen by it
-    others = [completed_history(await read_team_sprints(connection, key)) for key in sorted(teams)]
-    return capacity_basis(own, pooled_points(others))
+    # A sprint that arrives now must find this team's outlook, or be seen by it.
+    await take_join_lock(connection)
+    return capacity_basis(own, pooled_points(await read_histories(connection)))
 
 
 def _sprint_end(sprints: Sequence[Sprint], zone: tzinfo) -> date | None:

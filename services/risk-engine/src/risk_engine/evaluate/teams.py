@@ -15,18 +15,17 @@ from risk_engine.evaluate.inputs import Terms, gather_inputs, gather_owed
 from risk_engine.store.commitments import Cover, replace_outlook
 from risk_engine.store.database import Connection
 from risk_engine.store.marks import add_marks
-from risk_engine.store.views import read_roster
+from risk_engine.store.views import read_team
 
 
 async def evaluate_one_team(connection: Connection, key: str, terms: Terms) -> Finding | None:
     """Stores the team's outlook, marks its deals, and says whether the team is oversold."""
-    roster = await read_roster(connection)
-    team = roster.teams.get(key)
-    owed, commitments, deals = await gather_owed(connection, key, roster)
+    team = await read_team(connection, key)
+    owed, commitments, deals = await gather_owed(connection, key)
     if team is None or not owed:
         await _store(connection, key, terms, None, {}, Cover.of(None, cold=False), {})
         return None
-    inputs = await gather_inputs(connection, team, owed, commitments, roster.teams, terms)
+    inputs = await gather_inputs(connection, team, owed, commitments, terms)
     reading = read_book(open_book(inputs))
     finding = oversold(reading.outlook, team.name, deals)
     cover = Cover.of(finding, cold=inputs.cold, verdicts=_verdicts(reading))

@@ -2,50 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 
 import msgspec
-from psycopg.types.json import Jsonb
 
 from risk_engine.domain.lifecycle import AlertState
 from risk_engine.store.database import Connection
-from troth_contracts.codec import content_hash
 from troth_contracts.risk import AlertTransition, Assessment
 
 
-async def read_alert(
-    connection: Connection, alert_id: str
-) -> tuple[AlertState | None, AlertTransition | None]:
-    """The alert's state and its last notice; both None for one that never fired."""
+@dataclass(frozen=True, slots=True)
+class KeptAlert:
+    """An alert as it stands: its state and its last notice."""
+
+    state: AlertState
+    notice: AlertTransition
+
+
+async def read_alerts(connection: Connection, alert_ids: Collection[str]) -> dict[str, KeptAlert]:
+    """Those of the alerts that ever fired, locked until the transaction ends."""
     result = await connection.execute(
-        "SELECT state::text, last_notice::text FROM alerts WHERE alert_id = %s FOR UPDATE", (alert_id,)
+        """
+        SELECT alert_id, state::text, last_notice::text FROM alerts WHERE alert_id = ANY(%s)
+        ORDER BY alert_id FOR UPDATE
+        """,
+        (list(alert_ids),),
     )
-    row = await result.fetchone()
-    if row is None:
-        return None, None
-    notice = None if row[1] is None else msgspec.json.decode(row[1], type=AlertTransition)
-    return msgspec.json.decode(row[0], type=AlertState), notice
+    state, notice = msgspec.json.Decoder(AlertState).decode, msgspec.json.Decoder(AlertTransition).decode
+    return {row[0]: KeptAlert(state(row[1]), notice(row[2])) for row in await result.fetchall()}
 
 
-async def write_transition(connection: Connection, state: AlertState, notice: AlertTransition) -> None:
-    """Keeps the new state and appends the transition."""
+async def write_transitions(connection: Connection, kept: Sequence[KeptAlert]) -> None:
+    """Keeps the new states and appends the transitions."""
+    if not kept:
+        return
     await connection.execute(
         """
-        INSERT INTO alerts (alert_id, state, last_notice) VALUES (%s, %s, %s)
+        WITH told AS MATERIALIZED (
+            SELECT * FROM jsonb_to_recordset(%s::jsonb) AS told (state jsonb, notice jsonb)
+        ), history AS (
+            INSERT INTO alert_transitions (alert_id, sequence, at, body)
+            SELECT notice->>'alert_id', (notice->>'sequence')::integer, (notice->>'at')::timestamptz, notice FROM told
+        )
+        INSERT INTO alerts (alert_id, state, last_notice)
+        SELECT notice->>'alert_id', state, notice FROM told ORDER BY 1
         ON CONFLICT (alert_id) DO UPDATE SET state = excluded.state, last_notice = excluded.last_notice
         """,
-        (
-            notice.alert_id,
-            Jsonb(msgspec.to_builtins(state)),
-            Jsonb(msgspec.to_builtins(notice)),
-        ),
-    )
-    await connection.execute(
-        "INSERT INTO alert_transitions (alert_id, sequence, at, body) VALUES (%s, %s, %s, %s)",
-        (notice.alert_id, notice.sequence, notice.at, Jsonb(msgspec.to_builtins(notice))),
+        (msgspec.json.encode(kept).decode(),),
     )
 
 
@@ -70,43 +76,56 @@ async def read_notices(connection: Connection, phase: str | None) -> list[dict[s
     return [notice for (notice,) in await result.fetchall()]
 
 
-async def keep_assessment(
-    connection: Connection,
-    assessment: Assessment,
-    content: dict[str, Any],
-    inputs: Mapping[str, str],
-    as_of: datetime,
-) -> int | None:
-    """Stores the assessment when its content differs from the one kept before; returns its version, in ms.
+@dataclass(frozen=True, slots=True)
+class NewAssessment:
+    """An assessment to keep, with a digest of what must differ before it is told again.
 
-    ``inputs``, by team the digest of what it rests on, are kept in any case: they may move without moving a number.
+    ``inputs``: by team, the digest of what it rests on.
+    """
+
+    assessment: Assessment
+    digest: str
+    inputs: Mapping[str, str]
+
+
+async def keep_assessments(
+    connection: Connection, made: Sequence[NewAssessment], as_of: datetime
+) -> dict[str, int]:
+    """Stores the assessments whose digest differs from the one kept before; returns their versions, in ms, by deal.
+
+    The inputs are kept in any case: they may move without moving a number.
 
     The claim on the deal decides what is newest, not the clock: replicas' clocks differ, and two evaluations may
     fall into one millisecond. The version grows nevertheless.
     """
-    digest = content_hash(msgspec.json.encode(content, order="deterministic"))
+    if not made:
+        return {}
+    told = msgspec.json.encode(made).decode()
     result = await connection.execute(
-        """
-        INSERT INTO assessments AS kept (deal_key, version, digest, as_of, body) VALUES (%s, %s, %s, %s, %s)
+        f"""
+        INSERT INTO assessments AS kept (deal_key, version, digest, as_of, body)
+        SELECT assessment->>'deal_key', %(version)s, digest, %(as_of)s, assessment FROM {_MADE} ORDER BY 1
         ON CONFLICT (deal_key) DO UPDATE SET version = greatest(excluded.version, kept.version + 1),
             digest = excluded.digest, as_of = excluded.as_of, body = excluded.body
         WHERE kept.digest <> excluded.digest
-        RETURNING version
-        """,
-        (
-            assessment.deal_key,
-            _milliseconds(as_of),
-            digest,
-            as_of,
-            Jsonb(msgspec.to_builtins(assessment)),
-        ),
+        RETURNING deal_key, version
+        """,  # noqa: S608  (the record set is this module's own)
+        {"version": _milliseconds(as_of), "as_of": as_of, "made": told},
     )
-    row = await result.fetchone()
+    versions = {deal: int(version) for deal, version in await result.fetchall()}
     await connection.execute(
-        "UPDATE assessments SET inputs = %(inputs)s WHERE deal_key = %(deal)s AND inputs IS DISTINCT FROM %(inputs)s",
-        {"inputs": Jsonb(dict(inputs)), "deal": assessment.deal_key},
+        f"""
+        UPDATE assessments kept SET inputs = made.inputs FROM {_MADE}
+        WHERE kept.deal_key = made.assessment->>'deal_key' AND kept.inputs IS DISTINCT FROM made.inputs
+        """,  # noqa: S608  (the record set is this module's own)
+        {"made": told},
     )
-    return None if row is None else int(row[0])
+    return versions
+
+
+_MADE: LiteralString = (
+    "jsonb_to_recordset(%(made)s::jsonb) AS made (assessment jsonb, digest text, inputs jsonb)"
+)
 
 
 @dataclass(frozen=True, slots=True)

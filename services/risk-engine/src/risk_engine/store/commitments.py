@@ -6,13 +6,14 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any
+from typing import Any, LiteralString
 
 import msgspec
 import numpy as np
 from psycopg.types.json import Jsonb
 
 from risk_engine.domain.book import TeamInputs
+from risk_engine.domain.feasibility import OwedLeaf
 from risk_engine.domain.finding import Finding
 from risk_engine.domain.model import Floats, Link, Severity
 from risk_engine.domain.ranking import Verdict
@@ -59,15 +60,12 @@ class NeededIssue:
 
 
 @dataclass(frozen=True, slots=True)
-class OwedRow:
-    """A leaf a team owes, with what says when the team works on it."""
+class Derived:
+    """A commitment with everything under it, and every key its deal mentions."""
 
-    issue: str
-    points: float
-    deals: frozenset[str]
-    issue_key: str
-    rank: str | None
-    sprint_keys: tuple[str, ...]
+    row: CommitmentRow
+    needs: tuple[NeededIssue, ...]
+    mentions: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,53 +123,84 @@ async def read_commitments(connection: Connection, deals: Collection[str]) -> di
     }
 
 
-async def replace_commitment(
-    connection: Connection,
-    row: CommitmentRow,
-    needs: Sequence[NeededIssue],
-    mentions: Collection[str],
-    now: datetime,
-) -> None:
-    """Writes a commitment with everything it needs; a promised date that moved goes into its history."""
+async def replace_commitments(connection: Connection, derived: Sequence[Derived], now: datetime) -> None:
+    """Writes commitments with everything they need; a promised date that moved goes into its history.
+
+    What is as it was is not written again.
+    """
+    told = msgspec.json.encode([one.row for one in derived]).decode()
+    await connection.execute(_NOTE_PROMISES, {"told": told, "now": now})
+    await connection.execute(_COMMITMENTS, {"told": told})
+    deals = [one.row.deal for one in derived]
+    needs = [(one.row.deal, need) for one in derived for need in one.needs]
     await connection.execute(
-        """
-        INSERT INTO commitments
-            (deal_key, promised_date, won, probability, teams, links, entered_at, boardless, blockers)
-        VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
-        ON CONFLICT (deal_key) DO UPDATE SET promised_date = excluded.promised_date, won = excluded.won,
-            probability = excluded.probability, teams = excluded.teams, links = excluded.links,
-            entered_at = excluded.entered_at, boardless = excluded.boardless, blockers = excluded.blockers
-        """,
-        (
-            row.deal,
-            row.promised_date,
-            row.won,
-            row.probability,
-            list(row.teams),
-            Jsonb(msgspec.to_builtins(row.links)),
-            row.entered_at,
-            row.boardless,
-            Jsonb(msgspec.to_builtins(row.blockers)),
-        ),
+        _NEEDS,
+        {
+            "deals": deals,
+            "deal": [deal for deal, _ in needs],
+            "issue": [need.issue for _, need in needs],
+            "team": [need.team for _, need in needs],
+            "points": [need.points for _, need in needs],
+            "assumed": [need.assumed for _, need in needs],
+            "above": [need.above for _, need in needs],
+        },
     )
-    await _note_promise(connection, row, now)
-    await _replace_needs(connection, row.deal, needs)
-    await _replace_mentions(connection, row.deal, mentions)
+    mentions = sorted((one.row.deal, key) for one in derived for key in one.mentions)
+    await connection.execute(
+        _MENTIONS,
+        {"deals": deals, "deal": [deal for deal, _ in mentions], "key": [key for _, key in mentions]},
+    )
 
 
-async def _note_promise(connection: Connection, row: CommitmentRow, now: datetime) -> None:
-    """The first date counts from when the deal came into force, a later one from when it was seen."""
-    await connection.execute(
-        """
-        INSERT INTO commitment_history (deal_key, at, promised_date)
-        SELECT %(deal)s, CASE WHEN known.id IS NULL THEN %(entered)s ELSE %(now)s END, %(promised)s
-        FROM (SELECT) AS always LEFT JOIN (
-            SELECT id, promised_date FROM commitment_history WHERE deal_key = %(deal)s ORDER BY id DESC LIMIT 1
-        ) AS known ON true
-        WHERE known.promised_date IS DISTINCT FROM %(promised)s
-        """,
-        {"deal": row.deal, "entered": row.entered_at, "now": now, "promised": row.promised_date},
+_TOLD: LiteralString = """
+    jsonb_to_recordset(%(told)s::jsonb) AS told (
+        deal text, promised_date date, won boolean, probability double precision, teams text[], links jsonb,
+        entered_at timestamptz, boardless integer, blockers jsonb
     )
+"""
+_COMMITMENTS: LiteralString = f"""
+    INSERT INTO commitments AS kept
+        (deal_key, promised_date, won, probability, teams, links, entered_at, boardless, blockers)
+    SELECT * FROM {_TOLD} ORDER BY deal
+    ON CONFLICT (deal_key) DO UPDATE SET promised_date = excluded.promised_date, won = excluded.won,
+        probability = excluded.probability, teams = excluded.teams, links = excluded.links,
+        entered_at = excluded.entered_at, boardless = excluded.boardless, blockers = excluded.blockers
+    WHERE kept.* IS DISTINCT FROM excluded.*
+"""  # noqa: S608  (the record set is this module's own)
+_NOTE_PROMISES: LiteralString = f"""
+    INSERT INTO commitment_history (deal_key, at, promised_date)
+    SELECT deal, CASE WHEN known.id IS NULL THEN entered_at ELSE %(now)s END, told.promised_date
+    FROM {_TOLD} LEFT JOIN LATERAL (
+        SELECT id, promised_date FROM commitment_history WHERE deal_key = deal ORDER BY id DESC LIMIT 1
+    ) AS known ON true
+    WHERE known.promised_date IS DISTINCT FROM told.promised_date ORDER BY deal
+"""  # noqa: S608  (the record set is this module's own)
+"""The first date counts from when the deal came into force, a later one from when it was seen."""
+_NEEDS: LiteralString = """
+    WITH told AS MATERIALIZED (
+        SELECT * FROM unnest(
+            %(deal)s::text[], %(issue)s::text[], %(team)s::text[], %(points)s::double precision[],
+            %(assumed)s::boolean[], %(above)s::boolean[]
+        ) AS told (deal_key, issue, team, points, assumed, above)
+    ), gone AS (
+        DELETE FROM deal_issues kept WHERE deal_key = ANY(%(deals)s)
+            AND NOT EXISTS (SELECT FROM told WHERE (told.deal_key, told.issue) = (kept.deal_key, kept.issue))
+    )
+    INSERT INTO deal_issues AS kept (deal_key, issue, team, points, assumed, above) SELECT * FROM told ORDER BY 1, 2
+    ON CONFLICT (deal_key, issue) DO UPDATE SET team = excluded.team, points = excluded.points,
+        assumed = excluded.assumed, above = excluded.above
+    WHERE kept.* IS DISTINCT FROM excluded.*
+"""
+_MENTIONS: LiteralString = """
+    WITH told AS MATERIALIZED (
+        SELECT * FROM unnest(%(deal)s::text[], %(key)s::text[]) AS told (deal_key, issue_key)
+    ), gone AS (
+        DELETE FROM mentions kept WHERE deal_key = ANY(%(deals)s) AND NOT EXISTS (
+            SELECT FROM told WHERE (told.deal_key, told.issue_key) = (kept.deal_key, kept.issue_key)
+        )
+    )
+    INSERT INTO mentions (deal_key, issue_key) SELECT * FROM told ON CONFLICT DO NOTHING
+"""
 
 
 async def drop_commitments(connection: Connection, deals: Collection[str], now: datetime) -> None:
@@ -187,40 +216,27 @@ async def drop_commitments(connection: Connection, deals: Collection[str], now: 
         await connection.execute(f"DELETE FROM {table} WHERE deal_key = ANY(%s)", (list(deals),))  # noqa: S608
 
 
-async def _replace_needs(connection: Connection, deal: str, needs: Sequence[NeededIssue]) -> None:
-    await connection.execute("DELETE FROM deal_issues WHERE deal_key = %s", (deal,))
-    async with connection.cursor() as cursor:
-        await cursor.executemany(
-            "INSERT INTO deal_issues (deal_key, issue, team, points, assumed, above) VALUES (%s, %s, %s, %s, %s, %s)",
-            [(deal, need.issue, need.team, need.points, need.assumed, need.above) for need in needs],
-        )
-
-
-async def _replace_mentions(connection: Connection, deal: str, mentions: Collection[str]) -> None:
-    await connection.execute("DELETE FROM mentions WHERE deal_key = %s", (deal,))
-    await connection.execute(
-        "INSERT INTO mentions (deal_key, issue_key) SELECT %s, unnest(%s::text[])",
-        (deal, sorted(set(mentions))),
-    )
-
-
-async def read_owed(connection: Connection, team: str) -> list[OwedRow]:
-    """Everything a team owes to deals in force, each leaf once."""
+async def read_owed(connection: Connection, team: str) -> list[OwedLeaf]:
+    """Everything a team owes to deals in force, each leaf once, ordered by issue."""
     result = await connection.execute(
         """
-        SELECT owed.issue, owed.points, owed.deals, i.body->>'issue_key', i.body->>'rank', i.body->>'site_id',
-            i.body->'sprint_ids'
+        SELECT owed.issue, owed.points, owed.deals, coalesce(i.body->>'issue_key', ''), i.body->>'rank',
+            EXISTS (
+                SELECT FROM jsonb_array_elements_text(i.body->'sprint_ids') AS sprint(id)
+                JOIN sprints s ON s.key = (i.body->>'site_id') || ':' || sprint.id
+                WHERE NOT s.deleted AND s.body->>'state' = 'active'
+            )
         FROM (
             SELECT issue, max(points) AS points, array_agg(deal_key) AS deals
             FROM deal_issues WHERE team = %s GROUP BY issue
         ) AS owed JOIN issues i ON i.key = owed.issue
-        ORDER BY owed.issue
+        ORDER BY owed.issue COLLATE "C"
         """,
         (team,),
     )
     return [
-        OwedRow(issue, points, frozenset(deals), key or "", rank, tuple(f"{site}:{n}" for n in sprints or ()))
-        for issue, points, deals, key, rank, site, sprints in await result.fetchall()
+        OwedLeaf(issue, points, frozenset(deals), key, rank, started)
+        for issue, points, deals, key, rank, started in await result.fetchall()
     ]
 
 
@@ -239,11 +255,11 @@ async def replace_outlook(
         "DELETE FROM finish_vectors WHERE team = %s RETURNING deal_key", (team,)
     )
     touched = {deal for (deal,) in await result.fetchall()} | set(finish)
-    async with connection.cursor() as cursor:
-        await cursor.executemany(
-            "INSERT INTO finish_vectors (team, deal_key, as_of, days) VALUES (%s, %s, %s, %s)",
-            [(team, deal, as_of, days.astype("<f4").tobytes()) for deal, days in sorted(finish.items())],
-        )
+    copying = "COPY finish_vectors (team, deal_key, as_of, days) FROM STDIN (FORMAT BINARY)"
+    async with connection.cursor() as cursor, cursor.copy(copying) as copy:
+        copy.set_types(("text", "text", "timestamptz", "bytea"))
+        for deal, days in sorted(finish.items()):
+            await copy.write_row((team, deal, as_of, days.astype("<f4").tobytes()))
     await connection.execute(
         """
         INSERT INTO outlooks (team, as_of, body, cover, inputs, inputs_digest) VALUES (%s, %s, %s, %s, %s, %s)

@@ -18,6 +18,8 @@ from troth_contracts import topics
 
 Kind = Literal["deal", "team", "forecast"]
 _JOIN_LOCK = 7_301_952
+_MARKS_PER_SUBJECT = 8
+"""So many marks are looked at for each subject wanted: a claim must not cost more the more there is to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +56,13 @@ async def claim(connection: Connection, kind: Kind, limit: int) -> list[Claim]:
     result = await connection.execute(
         f"""
         SELECT subject FROM (
-            SELECT subject, min(id) AS oldest FROM marks WHERE kind = %s AND {_READY[kind]}
+            SELECT subject, min(id) AS oldest
+            FROM (SELECT id, subject FROM marks WHERE kind = %s AND {_READY[kind]} ORDER BY id LIMIT %s) AS ready
             GROUP BY subject ORDER BY oldest LIMIT %s
         ) AS waiting
         WHERE pg_try_advisory_xact_lock(hashtextextended(%s || subject, 0))
         """,  # noqa: S608  (conditions are this module's own)
-        (kind, limit, kind),
+        (kind, limit * _MARKS_PER_SUBJECT, limit, kind),
     )
     subjects = [subject for (subject,) in await result.fetchall()]
     if not subjects:

@@ -5,12 +5,12 @@ Only the oldest undelivered row of a stream is eligible at an endpoint, so an al
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from psycopg.types.json import Jsonb
+import msgspec
 
 from risk_engine.store.database import Connection
 
@@ -28,23 +28,28 @@ class Outgoing:
     attempts: int
 
 
-async def enqueue(
-    connection: Connection,
-    *,
-    notice_id: str,
-    endpoint: Endpoint,
-    stream: str,
-    body: Mapping[str, Any],
-    at: datetime,
-) -> None:
-    """Adds a row, to be delivered from ``at`` on; the same notice is never added to an endpoint twice."""
-    await connection.execute(
-        """
-        INSERT INTO outbox (notice_id, endpoint, stream, body, created_at, eligible_at) VALUES (%s, %s, %s, %s, %s, %s)
-        ON CONFLICT (notice_id, endpoint) DO NOTHING
-        """,
-        (notice_id, endpoint, stream, Jsonb(dict(body)), at, at),
-    )
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """What goes out: the same ``notice_id`` is never added to an endpoint twice; a stream keeps its order."""
+
+    notice_id: str
+    endpoint: Endpoint
+    stream: str
+    body: Mapping[str, Any]
+
+
+async def enqueue(connection: Connection, parcels: Sequence[Parcel], at: datetime) -> None:
+    """Adds a row each, to be delivered from ``at`` on."""
+    if parcels:
+        await connection.execute(
+            """
+            INSERT INTO outbox (notice_id, endpoint, stream, body, created_at, eligible_at)
+            SELECT notice_id, endpoint, stream, body, %(at)s, %(at)s
+            FROM jsonb_to_recordset(%(parcels)s::jsonb) AS p (notice_id text, endpoint text, stream text, body jsonb)
+            ON CONFLICT (notice_id, endpoint) DO NOTHING
+            """,
+            {"at": at, "parcels": msgspec.json.encode(parcels).decode()},
+        )
 
 
 async def lease(

@@ -12,7 +12,13 @@ import msgspec
 from risk_engine.domain import model
 from risk_engine.domain.commitments import entered_commit_set, promised_date
 from risk_engine.domain.links import Naming
-from risk_engine.domain.work import Roster, TypicalSizes, WorkTree, typical_sizes
+from risk_engine.domain.work import (
+    SIZE_WITHOUT_EXAMPLE,
+    DoneByProject,
+    Roster,
+    TypicalSizes,
+    WorkTree,
+)
 from risk_engine.store.database import Connection
 from troth_contracts import crm, jira
 
@@ -29,12 +35,14 @@ async def read_deals(connection: Connection, keys: Collection[str]) -> dict[str,
     return {key: to_deal(wire, owners) for key, wire in wires.items()}
 
 
-async def read_user(connection: Connection, org_and_id: str) -> crm.CrmUser | None:
-    """A Salesforce user by ``<org>:<id>``."""
-    org, _, number = org_and_id.partition(":")
-    statement = "SELECT key, body::text FROM crm_references WHERE key = %s AND NOT deleted"
-    found = await _bodies(connection, statement, (f"{org}:user:{number}",), crm.CrmUser)
-    return next(iter(found.values()), None)
+async def read_users(connection: Connection, names: Collection[str]) -> dict[str, crm.CrmUser]:
+    """Salesforce users by ``<org>:<id>``; those nobody knows are left out."""
+    if not any(names):
+        return {}
+    keys = [f"{org}:user:{number}" for org, _, number in (name.partition(":") for name in names)]
+    statement = "SELECT key, body::text FROM crm_references WHERE key = ANY(%s) AND NOT deleted"
+    found = await _bodies(connection, statement, (keys,), crm.CrmUser)
+    return {f"{user.org_id}:{user.id}": user for user in found.values()}
 
 
 async def resolve_issue_keys(connection: Connection, issue_keys: Collection[str]) -> dict[str, str]:
@@ -45,7 +53,7 @@ async def resolve_issue_keys(connection: Connection, issue_keys: Collection[str]
         """
         SELECT old.issue_key, i.key, 0 AS present FROM issues i,
             LATERAL jsonb_array_elements_text(i.body->'former_keys') AS old(issue_key)
-        WHERE NOT i.deleted AND i.body->'former_keys' ?| %(keys)s
+        WHERE NOT i.deleted AND i.body ? 'former_keys' AND i.body->'former_keys' ?| %(keys)s
         UNION ALL
         SELECT body->>'issue_key', key, 1 FROM issues WHERE NOT deleted AND body->>'issue_key' = ANY(%(keys)s)
         ORDER BY present, 2 DESC
@@ -67,7 +75,8 @@ async def read_namings(connection: Connection, deals: Collection[model.Deal]) ->
         """
         SELECT i.key, i.body->>'issue_key', found->>'place', found->>'value', found->>'kind' FROM issues i,
             LATERAL jsonb_array_elements(i.body->'crm_references') AS found
-        WHERE NOT i.deleted AND jsonb_path_query_array(i.body, '$.crm_references[*].value') ?| %(names)s
+        WHERE NOT i.deleted AND i.body ? 'crm_references'
+            AND jsonb_path_query_array(i.body, '$.crm_references[*].value') ?| %(names)s
             AND found->>'value' = ANY(%(names)s)
         ORDER BY 1, 3
         """,
@@ -80,8 +89,18 @@ async def read_namings(connection: Connection, deals: Collection[model.Deal]) ->
     return namings
 
 
-async def read_work_tree(connection: Connection, roots: Collection[str]) -> WorkTree:
+async def known_issues(connection: Connection, keys: Collection[str]) -> set[str]:
+    """Those of the issues (``<site>:<id>``) that exist."""
+    result = await connection.execute(
+        "SELECT key FROM issues WHERE key = ANY(%s) AND NOT deleted", (list(keys),)
+    )
+    return {key for (key,) in await result.fetchall()}
+
+
+async def read_work_tree(connection: Connection, roots: Collection[str], done: DoneByProject) -> WorkTree:
     """The roots, everything below them and their parents, with done as their boards see it."""
+    if not roots:
+        return WorkTree.of(())
     statement: LiteralString = """
         WITH RECURSIVE tree AS (
             SELECT key, body FROM issues WHERE key = ANY(%s) AND NOT deleted
@@ -97,12 +116,11 @@ async def read_work_tree(connection: Connection, roots: Collection[str]) -> Work
         WHERE NOT parent.deleted
     """
     wires = await _bodies(connection, statement, (list(roots),), jira.Issue)
-    done = await _board_done(connection)
     return WorkTree.of(to_issue(wire, done) for wire in wires.values())
 
 
 async def read_roster(connection: Connection) -> Roster:
-    """Every board as a team, and every sprint that is not closed."""
+    """Every board as a team, every sprint that is not closed, and what the boards call done."""
     boards = await _bodies(connection, "SELECT key, body::text FROM boards WHERE NOT deleted", (), jira.Board)
     statement: LiteralString = """
         SELECT key, body::text FROM sprints WHERE NOT deleted AND body->>'state' <> 'closed'
@@ -111,7 +129,15 @@ async def read_roster(connection: Connection) -> Roster:
     return Roster(
         {key: to_team(board) for key, board in boards.items()},
         {key: to_sprint(sprint) for key, sprint in sprints.items()},
+        _board_done(boards.values()),
     )
+
+
+async def read_team(connection: Connection, key: str) -> model.Team | None:
+    """One board as a team; None for one that is not known or was deleted."""
+    statement = "SELECT key, body::text FROM boards WHERE key = %s AND NOT deleted"
+    found = await _bodies(connection, statement, (key,), jira.Board)
+    return to_team(found[key]) if found else None
 
 
 async def read_team_sprints(connection: Connection, team: str) -> list[model.Sprint]:
@@ -127,6 +153,29 @@ async def read_team_sprints(connection: Connection, team: str) -> list[model.Spr
     return [to_sprint(own_part(wire, board)) for wire in found.values()]
 
 
+async def read_histories(connection: Connection) -> list[tuple[float, ...]]:
+    """Completed points of every board's closed sprints, in the order they closed; a board's own part where shared."""
+    result = await connection.execute(
+        """
+        SELECT array_agg(points ORDER BY completed_at, key) FROM (
+            SELECT s.body->>'site_id' AS site, board.id, s.key, (s.body->>'completed_at')::timestamptz AS completed_at,
+                (CASE WHEN share.own IS NULL THEN s.body ELSE share.own END #>> '{result,points}')::float8 AS points
+            FROM sprints s
+            CROSS JOIN LATERAL (
+                SELECT jsonb_array_elements_text(coalesce(s.body->'board_ids', '[]'))
+                UNION SELECT s.body->>'origin_board_id'
+            ) AS board (id)
+            LEFT JOIN LATERAL (
+                SELECT own FROM jsonb_array_elements(s.body->'shares') AS own WHERE own->>'board_id' = board.id
+            ) AS share ON true
+            WHERE NOT s.deleted AND s.body->>'state' = 'closed' AND s.body ? 'completed_at' AND board.id IS NOT NULL
+        ) AS closed
+        WHERE points IS NOT NULL GROUP BY site, id ORDER BY site, id
+        """
+    )
+    return [tuple(points) for (points,) in await result.fetchall()]
+
+
 def own_part(wire: jira.Sprint, board: str) -> jira.Sprint:
     """The sprint with this board's own figures, where boards with different filters share it."""
     share = next((share for share in wire.shares if share.board_id == board), None)
@@ -136,7 +185,10 @@ def own_part(wire: jira.Sprint, board: str) -> jira.Sprint:
 
 
 async def read_typical_sizes(connection: Connection, roster: Roster) -> TypicalSizes:
-    """Median estimates per team and type, from every estimated issue of the teams' projects."""
+    """Median estimates per team and type, from every estimated issue of the teams' projects.
+
+    Estimates of zero are left out, they say little about size.
+    """
     boards_of = {
         (key.rpartition(":")[0], project): key
         for key, team in sorted(roster.teams.items(), reverse=True)
@@ -144,15 +196,20 @@ async def read_typical_sizes(connection: Connection, roster: Roster) -> TypicalS
     }
     result = await connection.execute(
         """
-        SELECT body->>'site_id', body->>'project_key', body->>'type_name', (body->>'estimate')::float8 FROM issues
-        WHERE NOT deleted AND body->>'estimate' IS NOT NULL
-        """
+        SELECT team, type, percentile_cont(0.5) WITHIN GROUP (ORDER BY points) FROM (
+            SELECT whose.team, body->>'type_name' AS type, (body->>'estimate')::float8 AS points
+            FROM unnest(%s::text[], %s::text[], %s::text[]) AS whose (site, project, team)
+            JOIN issues ON body->>'site_id' = whose.site AND body->>'project_key' = whose.project
+            WHERE NOT deleted AND body->>'estimate' IS NOT NULL
+        ) AS estimated WHERE points > 0 GROUP BY GROUPING SETS ((team, type), (team), ())
+        """,
+        ([site for site, _ in boards_of], [project for _, project in boards_of], list(boards_of.values())),
     )
     rows = await result.fetchall()
-    return typical_sizes(
-        (boards_of[site, project], kind, points)
-        for site, project, kind, points in rows
-        if (site, project) in boards_of
+    return TypicalSizes(
+        {(team, kind): size for team, kind, size in rows if kind is not None},
+        {team: size for team, kind, size in rows if team is not None and kind is None},
+        next((size for team, _, size in rows if team is None and size is not None), SIZE_WITHOUT_EXAMPLE),
     )
 
 
@@ -182,7 +239,7 @@ def to_deal(wire: crm.Deal, owners: Mapping[str, str]) -> model.Deal:
     )
 
 
-def to_issue(wire: jira.Issue, done: Mapping[str, frozenset[str]]) -> model.Issue:
+def to_issue(wire: jira.Issue, done: DoneByProject) -> model.Issue:
     """The domain's issue. Done is what its project's boards call done, else Jira's own category."""
     board_done = done.get(f"{wire.site_id}:{wire.project_key}")
     is_done = wire.status_id in board_done if board_done else wire.status_category == "done"
@@ -252,16 +309,14 @@ async def _owner_names(connection: Connection, wires: Iterable[crm.Deal]) -> dic
     return dict(await result.fetchall())
 
 
-async def _board_done(connection: Connection) -> dict[str, frozenset[str]]:
+def _board_done(boards: Iterable[jira.Board]) -> dict[str, frozenset[str]]:
     """Done statuses by ``<site>:<project key>``: the last mapped column of the project's scrum boards.
 
     The last column of other boards may be "ready for development".
     """
-    statement = "SELECT key, body::text FROM boards WHERE NOT deleted AND body->>'type' = 'scrum'"
-    boards = await _bodies(connection, statement, (), jira.Board)
     done: dict[str, frozenset[str]] = {}
-    for board in boards.values():
-        for project in board.project_keys:
+    for board in boards:
+        for project in board.project_keys if board.type == "scrum" else ():
             name = f"{board.site_id}:{project}"
             done[name] = done.get(name, frozenset()) | frozenset(board.done_status_ids)
     return done
