@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from tests.bench import crm, jira_cost, jira_latency, jira_receiver, product
+from tests.bench import crm, jira_cost, jira_latency, jira_receiver, product, risk_size
 from tests.bench.group import Bench, Group
 
 from troth_sandbox.errors import SandboxError
@@ -23,6 +23,7 @@ from troth_sandbox.errors import SandboxError
 REPORT = Path(__file__).resolve().parents[2] / "build" / "bench.json"
 GROUPS: Mapping[str, Group] = {
     "product": product.measure,
+    "risk-size": risk_size.measure,
     "jira-cost": jira_cost.measure,
     "jira-latency": jira_latency.measure,
     "jira-receiver": jira_receiver.measure,
