@@ -88,7 +88,7 @@ async def test_a_row_with_an_old_stamp_that_nothing_announces_is_found_by_the_sw
 
 async def test_hard_deletes_and_a_purge_during_the_backfill(tmp_path: Path, kafka: str) -> None:
     """Nothing that is gone comes back with a late page."""
-    count = 2_000 if FULL else 120
+    count = 2_500 if FULL else 120
     async with a_world(tmp_path, kafka, seed(count, items_each=2, stamp=LONG_AGO), per_request=3.0) as world:
         world.site.cursors.page_rows = (10, 30)
         for number in range(1, count, 5):
@@ -213,20 +213,22 @@ def _alter(world: World, change: str) -> Sequence[str]:
 
 async def test_what_is_only_invisible_is_not_deleted(tmp_path: Path, kafka: str) -> None:
     """A lost sharing rule cannot be told from a hard delete by the id alone; the deletion log tells."""
+    count = 2_000 if FULL else 3
+    contents = seed(count + 20, items_each=2, stamp=LONG_AGO)
     async with a_world(
-        tmp_path, kafka, TROTH_CRM_SWEEP_SECONDS="1200", TROTH_CRM_POLL_SECONDS="120"
+        tmp_path, kafka, contents, TROTH_CRM_SWEEP_SECONDS="1200", TROTH_CRM_POLL_SECONDS="120"
     ) as world:
         await world.start()
         await world.run(5 * MINUTE)
-        hidden, gone = deals(1, 2, 3), deals(4)
+        hidden, gone = deals(*range(1, count + 1)), deals(count + 1)
         world.site.access.share(None, "Opportunity", hidden, visible=False)
         world.org.delete("Opportunity", *gone, hard=True)
         await world.run(40 * MINUTE)
         assert set(hidden) <= set(await fold(world))
         assert not set(gone) & set(await fold(world))
-        assert world.service.metrics.invisible._value.get() == 3
+        assert world.service.metrics.invisible._value.get() == count
         status = await world.service.sync.status()
-        assert "invisible, not deleted: 3" in str(status["detail"])
+        assert f"invisible, not deleted: {count:,}" in str(status["detail"])
         assert any(entry["level"] == "error" and "invisible" in entry["event"] for entry in world.told)
 
         world.site.access.share(None, "Opportunity", hidden, visible=True)

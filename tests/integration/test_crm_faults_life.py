@@ -51,7 +51,7 @@ async def _three_polls(world: World) -> None:
     await world.run(6 * MINUTE)
 
 
-@pytest.mark.timeout(3_600 if FULL else 300)
+@pytest.mark.timeout(7_200 if FULL else 600)
 @pytest.mark.parametrize("bulk_from", [BY_PAGES, BY_JOBS], ids=["pages", "jobs"])
 async def test_a_crash_at_any_step_leaves_no_trace(tmp_path: Path, kafka: str, bulk_from: str) -> None:
     """The process ends at the n-th call or commit; a new one ends at Z, and no page was fetched more than twice."""
