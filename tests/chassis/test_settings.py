@@ -89,6 +89,10 @@ class TestNamesNobodyKnows:
     def test_other_services_settings_pass_so_that_one_file_serves_all(self, name: str) -> None:
         load(**{name: "anything"})
 
+    @pytest.mark.parametrize("name", ["TROTH_FULL", "TROTH_FIXTURES", "TROTH_REQUIRE_ALL"])
+    def test_what_tests_are_told_passes_so_that_they_can_start_services(self, name: str) -> None:
+        load(**{name: "1"})
+
     def test_what_is_not_ours_passes(self) -> None:
         load(PATH="/bin", KAFKA_HEAP_OPTS="-Xmx1g")
 

@@ -26,6 +26,7 @@ _OTHERS = (
     "TROTH_RISK_",
     "TROTH_SANDBOX_",
     "TROTH_FIXTURES",
+    "TROTH_FULL",
     "TROTH_REQUIRE_ALL",
 )
 """Names of the other services, the sandbox and the tests: one environment file may serve them all."""
