@@ -64,7 +64,7 @@ class LocalKafka:
         self._port = port
         self._keep = keep
         self._say = say
-        self._cluster = ""
+        self._cluster = secrets.token_urlsafe(16)  # kept data belong to it
         self._process: subprocess.Popen[bytes] | None = None
         self.version = ""
 
@@ -111,7 +111,6 @@ class LocalKafka:
         self.stop()
 
     def _prepare(self) -> None:
-        self._cluster = secrets.token_urlsafe(16)
         (free, controller) = free_ports(2)
         self._port = self._port or free
         layout = self._layout
