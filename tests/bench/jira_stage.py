@@ -69,7 +69,7 @@ class Service:
     def __init__(self, bootstrap: str, url: str, **settings: str) -> None:
         self.site_id = f"bench-{uuid.uuid4().hex[:8]}"
         self._bootstrap = bootstrap
-        self._port = free_ports(1)[0]
+        self._port = int(settings.get("TROTH_HTTP_PORT") or free_ports(1)[0])
         self.lines: list[str] = []
         self.process = ChildProcess(
             "jira-sync",

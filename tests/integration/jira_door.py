@@ -22,6 +22,7 @@ from jira_sync.webhooks.inbox import Inbox, RecordWriter
 from jira_sync.webhooks.receiver import WebhookReceiver
 from jira_sync.webhooks.registration import EVENTS
 from troth_chassis.errors import TransientError
+from troth_chassis.web import Front
 from troth_contracts.codec import OutRecord
 from troth_sandbox.jira.courier import Courier
 from troth_sandbox.jira.hooks import Registration
@@ -52,10 +53,10 @@ class Door:
         self.registry = CollectorRegistry()
         self.metrics = WebhookMetrics(self.registry)
         self.writer = Switched(writer)
-        app = FastAPI()
         receiver = WebhookReceiver(Inbox(play.site_id, self.writer), (SECRET.encode(),), self.metrics)
-        receiver.add_to(app, PATH)
-        self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1")
+        self.client = httpx.AsyncClient(
+            transport=httpx.ASGITransport(Front(FastAPI(), {PATH: receiver})), base_url="http://127.0.0.1"
+        )
         self.courier = Courier(play.site, self.client)
         self._following: list[asyncio.Future[None]] = []
 

@@ -18,6 +18,7 @@ from jira_sync.webhooks.inbox import LARGEST_KEPT, Inbox
 from jira_sync.webhooks.receiver import LARGEST_BODY, WebhookReceiver
 from jira_sync.webhooks.signature import is_signed
 from troth_chassis.errors import TransientError
+from troth_chassis.web import Front
 from troth_contracts.codec import OutRecord
 
 PLACE = "a-place-nobody-can-guess"
@@ -44,9 +45,10 @@ class Door:
         self.registry = CollectorRegistry()
         app = FastAPI()
         receiver = WebhookReceiver(Inbox("site", self.writer), (NEW, OLD), WebhookMetrics(self.registry))
-        receiver.add_to(app, "/webhooks/jira")
         receiver.add_unsigned_to(app, "/webhooks/jira", PLACE)
-        self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service")
+        self.client = httpx.AsyncClient(
+            transport=httpx.ASGITransport(Front(app, {"/webhooks/jira": receiver})), base_url="http://service"
+        )
 
     async def post(self, event: Any, secret: bytes = NEW, headers: Mapping[str, str] | None = None) -> int:
         body = event if isinstance(event, bytes) else json.dumps(event).encode()

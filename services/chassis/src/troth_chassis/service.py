@@ -9,14 +9,16 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import structlog
 import uvicorn
+import uvloop
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
+from starlette.types import ASGIApp
 
 from troth_chassis.clock import Clock, SystemClock
 from troth_chassis.errors import (
@@ -30,7 +32,7 @@ from troth_chassis.errors import (
 from troth_chassis.health import Health
 from troth_chassis.logs import configure_logs, redactor
 from troth_chassis.settings import ChassisSettings, load_settings
-from troth_chassis.web import build_app
+from troth_chassis.web import Front, build_app
 
 Beat = Callable[[], None]
 S = TypeVar("S", bound=ChassisSettings)
@@ -57,6 +59,8 @@ class Chassis(Generic[S]):
     metrics: CollectorRegistry
     app: FastAPI
     log: structlog.stdlib.BoundLogger
+    direct: dict[str, ASGIApp] = field(default_factory=dict)
+    """Addresses asked thousands of times a second, answered without ``app`` and its middleware."""
 
 
 Build = Callable[[Chassis[S]], AbstractAsyncContextManager[Sequence[Loop]]]
@@ -72,7 +76,7 @@ def run_service(name: str, settings_class: type[S], build: Build[S], environ: Ma
         return EXIT_CONFIGURATION
     _remember_secrets(settings)
     configure_logs(name, settings.log_level, settings.log_format)
-    return asyncio.run(_serve(_chassis(name, settings), build))
+    return uvloop.run(_serve(_chassis(name, settings), build))
 
 
 def _remember_secrets(settings: ChassisSettings) -> None:
@@ -100,12 +104,14 @@ class _Server(uvicorn.Server):
 @contextlib.asynccontextmanager
 async def _http(chassis: Chassis[Any]) -> AsyncIterator[None]:
     config = uvicorn.Config(
-        chassis.app,
+        Front(chassis.app, chassis.direct),
         host=chassis.settings.http_host,
         port=chassis.settings.http_port,
         log_config=None,
         access_log=False,
         lifespan="off",
+        http="httptools",
+        proxy_headers=False,
     )
     server = _Server(config)
     serving = asyncio.create_task(_serve_http(server), name="http")

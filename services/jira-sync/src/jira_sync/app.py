@@ -78,7 +78,7 @@ def _webhooks(
     loops = [Loop("inbox", _with_topics(settings, follower.run), STALE_AFTER)]
     receiver = WebhookReceiver(Inbox(settings.site_id, writer), settings.webhook_secrets, metrics)
     if settings.webhook_secrets:
-        receiver.add_to(chassis.app, settings.jira_webhook_path)
+        chassis.direct[settings.jira_webhook_path] = receiver
     if settings.webhook_place:
         receiver.add_unsigned_to(chassis.app, settings.jira_webhook_path, settings.webhook_place)
     hints.listening = bool(settings.webhook_secrets or settings.webhook_place)
