@@ -68,7 +68,7 @@ class JiraSettings(ChassisSettings):
     jira_webhook_secret: SecretStr | None = None
     """Signs the webhooks; without it none are received."""
     jira_webhook_secret_before: SecretStr | None = None
-    """The former secret, accepted too while the new one is being rolled out."""
+    """The former secret, accepted too; while it is set, every start registers the webhook anew with the new one."""
     jira_webhook_path: str = Field(default="/webhooks/jira", pattern=r"^/[A-Za-z0-9/_-]+$")
     jira_webhook_path_secret: SecretStr | None = None
     """The last part of the address where unsigned webhooks come in: those of Data Center and of OAuth apps."""

@@ -13,10 +13,10 @@ from datetime import datetime, timedelta
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from jira_sync.errors import ForbiddenError, NotSupportedError, ScanFailedError, UnreadableError
+from jira_sync.errors import ScanFailedError
 from jira_sync.parse import Json, instant, optional_text, parts, text
 from jira_sync.scan import milliseconds
-from jira_sync.webhooks.registration import EVENTS, Registration
+from jira_sync.webhooks.registration import EVENTS, REFUSALS, Registration
 
 REFRESH_AT = timedelta(days=10)
 """Of remaining life; three weeks of daily looks have missed it before anything is lost."""
@@ -63,7 +63,7 @@ async def keep_dynamic(admin: DynamicAdmin, wanted: WantedDynamic, now: datetime
     """Finds ours, removes our orphans, makes one when there is none, and keeps it alive. Never raises for a refusal."""
     try:
         return await _kept(admin, wanted, now)
-    except (ForbiddenError, ScanFailedError, NotSupportedError, UnreadableError) as error:
+    except REFUSALS as error:
         return Registration(None, problem=f"{error}; {wanted.shown_url} is not registered, the poll goes on")
 
 

@@ -1,4 +1,4 @@
-"""Looks after the registration once a day, and says when it is missing or about to expire."""
+"""Looks after the registration once a day, hourly while there is none, and says what it finds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from troth_chassis.clock import Clock
 from troth_chassis.health import Health
 from troth_chassis.service import Beat
 
-EVERY_SECONDS = 86_400.0
+EVERY_SECONDS, AGAIN_SECONDS = 86_400.0, 3_600.0
 BEAT_SECONDS = 600.0
 
 
@@ -36,10 +36,11 @@ class RegistrationKeeper:
         self._log = log
 
     async def run(self, beat: Beat) -> None:
-        """Checks now and every day."""
+        """Checks now and every day; every hour while something keeps it from being registered."""
         while True:
-            await self.check()
-            until = self._clock.monotonic() + EVERY_SECONDS
+            found = await self.check()
+            wait = EVERY_SECONDS if found.problem is None else AGAIN_SECONDS
+            until = self._clock.monotonic() + wait
             while (left := until - self._clock.monotonic()) > 0:
                 beat()
                 await self._clock.sleep(min(left, BEAT_SECONDS))

@@ -11,7 +11,7 @@ from jira_sync.parse import text
 from jira_sync.settings import JiraSettings
 from jira_sync.webhooks.admin import HttpDynamicAdmin, HttpWebhookAdmin
 from jira_sync.webhooks.dynamic import WantedDynamic, keep_dynamic
-from jira_sync.webhooks.registration import Registration, Wanted, keep_registered
+from jira_sync.webhooks.registration import Registration, Wanted, WebhookAdmin, keep_registered
 from troth_chassis.clock import Clock
 
 Look = Callable[[], Awaitable[Registration]]
@@ -28,7 +28,23 @@ def registration_of(settings: JiraSettings, reader: AnyReader, clock: Clock) -> 
             wanted = Wanted(name, unsigned, None, shown_url=url)
         case _:
             wanted = Wanted(name, url, settings.webhook_secrets[0].decode())
-    return partial(keep_registered, HttpWebhookAdmin(reader.http), wanted)
+    is_turning = wanted.secret is not None and len(settings.webhook_secrets) > 1
+    return AdminLook(HttpWebhookAdmin(reader.http), wanted, anew=is_turning)
+
+
+class AdminLook:
+    """The look at an administrator's webhook. ``anew``: the first one that succeeds replaces what is there."""
+
+    def __init__(self, admin: WebhookAdmin, wanted: Wanted, *, anew: bool) -> None:
+        self._admin = admin
+        self._wanted = wanted
+        self._anew = anew
+
+    async def __call__(self) -> Registration:
+        """One look."""
+        found = await keep_registered(self._admin, self._wanted, anew=self._anew)
+        self._anew = self._anew and found.problem is not None
+        return found
 
 
 async def _keep_apps(settings: JiraSettings, reader: AnyReader, clock: Clock) -> Registration:

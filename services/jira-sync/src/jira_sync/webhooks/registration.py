@@ -10,7 +10,14 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from jira_sync.errors import ForbiddenError, MissingError, NotSupportedError, ScanFailedError
+from jira_sync.errors import (
+    AccessLostError,
+    ForbiddenError,
+    MissingError,
+    NotSupportedError,
+    ScanFailedError,
+    UnreadableError,
+)
 from jira_sync.parse import Json, optional_text
 
 EVENTS = (
@@ -37,6 +44,8 @@ EVENTS = (
 )
 PATHS = ("/rest/webhooks/1.0/webhook", "/rest/jira-webhook/1.0/webhook")
 """The second is where newer Data Center versions moved it (field case G15)."""
+REFUSALS = (AccessLostError, ForbiddenError, NotSupportedError, ScanFailedError, UnreadableError)
+"""Scoped tokens are answered 401 by endpoints beyond their scopes, which says nothing about the others."""
 
 
 class WebhookAdmin(Protocol):
@@ -92,21 +101,25 @@ class Registration:
     limits: str | None = None
 
 
-async def keep_registered(admin: WebhookAdmin, wanted: Wanted) -> Registration:
-    """Finds ours, removes our orphans, makes one when there is none. Never raises for a refused account."""
+async def keep_registered(admin: WebhookAdmin, wanted: Wanted, *, anew: bool = False) -> Registration:
+    """Finds ours, removes our orphans, makes one when there is none. Never raises for a refused account.
+
+    ``anew``: whatever is there is replaced, because Jira shows no secret and ours may be another one by now.
+    """
     shown = wanted.shown_url or wanted.url
     try:
         path, rows = await _find_path(admin)
-        made = not any(_is_good(row, wanted) for row in rows)
+        stale = {_id(row) for row in rows} if anew else set[str]()
+        made = not any(_is_good(row, wanted) and _id(row) not in stale for row in rows)
         if made:
             await admin.register(path, wanted.body())
             rows = await admin.webhooks(path)  # an unclear outcome may have made two
         ours = [row for row in rows if row.get("name") == wanted.name]
-        kept = [row for row in ours if _is_good(row, wanted)][:1]
+        kept = [row for row in ours if _is_good(row, wanted) and _id(row) not in stale][:1]
         removed = [row for row in ours if row not in kept]
         for row in removed:
             await admin.unregister(path, _id(row))
-    except (ForbiddenError, ScanFailedError, NotSupportedError) as error:
+    except REFUSALS as error:
         return Registration(None, problem=f"{error}; ask an administrator to register {shown}")
     if not kept:
         return Registration(None, problem=f"Jira took the webhook and does not list it: look for {shown}")
