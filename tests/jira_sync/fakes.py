@@ -162,7 +162,9 @@ class MemorySite:
         if self._board(board_id)["type"] == "kanban":
             raise ScanFailedError("400")
         of_board = [
-            s for s in self.seed["sprints"] if str(s["originBoardId"]) == board_id and s["state"] in states
+            s
+            for s in self.seed["sprints"]
+            if int(board_id) in (s["originBoardId"], *s.get("board_ids", ())) and s["state"] in states
         ]
         return self._offset(of_board, start)
 

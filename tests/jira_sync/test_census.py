@@ -11,7 +11,7 @@ from tests.jira_sync.fakes import NOW
 from tests.jira_sync.small_site import APA, issue
 
 from jira_sync.absence import Absences, is_suspect, project_class
-from jira_sync.errors import BudgetSpentError, ForbiddenError
+from jira_sync.errors import BudgetSpentError, ForbiddenError, MissingError
 from jira_sync.reader import TokenPage
 from jira_sync.scope import Scope
 from troth_contracts.jira import Sprint
@@ -159,6 +159,24 @@ async def test_a_vanished_sprint_board_or_version_goes_after_two_404s(
 async def test_a_forbidden_board_and_its_sprints_stay(stage: Stage) -> None:
     await stage.scan()
     stage.site.forbidden_boards = {"2"}
+    await days_later(stage, 60)
+    await days_later(stage, 700)
+    assert "2" in live(stage, BOARDS)
+    assert "4" in live(stage, SPRINTS)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_a_board_hidden_as_a_404_takes_no_sprint_along(stage: Stage, restarted: bool) -> None:
+    """It is listed, and the direct read of each of its sprints is a 404 as well."""
+
+    def hidden(name: str) -> None:
+        if name in ("board/2", "sprint/4"):
+            raise MissingError(f"{name}: Jira answered 404")
+
+    await stage.scan()
+    stage.site.before = hidden
+    if restarted:
+        stage.start()
     await days_later(stage, 60)
     await days_later(stage, 700)
     assert "2" in live(stage, BOARDS)

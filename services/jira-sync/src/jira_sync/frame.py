@@ -1,14 +1,14 @@
 """Reads the frame of planning (fields, boards, sprints, versions); what cannot be read is set aside, one by one.
 
-A board the account may not open, a sprint or version that makes no sense: each is named, its neighbours are read.
-Boards, sprints and versions that disappear are left as published here: whether they are deleted is for ``absence.py``
-to find out.
+A board the account may not open, a sprint or version that makes no sense: each is named, its neighbours are read, and
+what a board was last known to count by still holds. Boards, sprints and versions that disappear are left as published
+here: whether they are deleted is for ``absence.py`` to find out.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -22,7 +22,7 @@ from jira_sync.domain.structure import (
 )
 from jira_sync.errors import ForbiddenError, ScanFailedError, UnreadableError
 from jira_sync.paging import all_offset_items
-from jira_sync.parse import Json, optional_part, optional_text, text, whole_number
+from jira_sync.parse import Json, by_number, optional_part, optional_text, text, whole_number
 from jira_sync.reader import JiraReader
 from jira_sync.scope import Scope
 from troth_contracts.jira import Board, Sprint, Version
@@ -46,6 +46,8 @@ class Frame:
     """Id of the saved filter by board."""
     left_out: Mapping[str, str] = field(default_factory=dict)
     """The rule by board id of every board the configuration leaves out."""
+    kept: frozenset[str] = frozenset()
+    """Ids of the boards that could not be read now and stand as they were published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class _RawBoard:
     keys: Mapping[str, str]
 
 
-async def read_frame(reader: JiraReader, site_id: str, scope: Scope) -> Frame:
+async def read_frame(reader: JiraReader, site_id: str, scope: Scope, published: Mapping[str, Board]) -> Frame:
     """Fields, and all wanted boards that show a wanted project."""
     found = discover(await reader.fields())
     documents = {text(board, "id"): board for board in await all_offset_items(reader.boards)}
@@ -67,9 +69,15 @@ async def read_frame(reader: JiraReader, site_id: str, scope: Scope) -> Frame:
     answers = await _each(asked, lambda board_id: _raw_board(reader, documents[board_id]))
     raw = [answer for answer in answers if isinstance(answer, _RawBoard)]
     aside = _aside("board", dict(zip(asked, answers, strict=True)))
-    left_out |= {board.id: "no wanted project" for board in raw if not _is_wanted(board, scope.projects)}
+    wanted = scope.projects
+    left_out |= {b.id: "no wanted project" for b in raw if not _is_wanted(b.keys.values(), wanted)}
     raw = [board for board in raw if board.id not in left_out]
-    fields = with_boards(found, _estimates(raw))
+    kept = {
+        board_id: published[board_id]
+        for board_id in published.keys() & asked - {board.id for board in raw} - left_out.keys()
+        if _is_wanted(published[board_id].project_keys, wanted)
+    }
+    fields = with_boards(found, _estimates(raw, kept.values()))
     boards, unreadable = _each_read(
         "board",
         {board.id: board for board in raw},
@@ -77,7 +85,8 @@ async def read_frame(reader: JiraReader, site_id: str, scope: Scope) -> Frame:
     )
     projects = {project_id: key for board in raw for project_id, key in board.keys.items()}
     filters = {board.id: _filter_id(board.configuration) for board in raw}
-    return Frame(fields, boards, projects, aside | unreadable, filters, left_out)
+    kept |= {board.id: published[board.id] for board in raw if board.id in published.keys() - boards.keys()}
+    return Frame(fields, boards | kept, projects, aside | unreadable, filters, left_out, frozenset(kept))
 
 
 async def read_versions(
@@ -221,16 +230,16 @@ def _each_read(
     return found, aside
 
 
-def _is_wanted(board: _RawBoard, wanted: Collection[str]) -> bool:
-    return not wanted or not set(wanted).isdisjoint(board.keys.values())
+def _is_wanted(keys: Collection[str], wanted: Collection[str]) -> bool:
+    return not wanted or not set(wanted).isdisjoint(keys)
 
 
-def _estimates(boards: Sequence[_RawBoard]) -> list[tuple[list[str], str]]:
-    return [
-        (list(board.keys), field_id)
-        for board in boards
-        if (field_id := configured_estimate(board.configuration)) is not None
-    ]
+def _estimates(boards: Sequence[_RawBoard], kept: Iterable[Board]) -> list[tuple[Sequence[str], str]]:
+    """In the order of the boards' ids, whether they could be read now or not."""
+    configured = {board.id: (tuple(board.keys), configured_estimate(board.configuration)) for board in boards}
+    configured |= {board.id: (board.project_ids, board.estimation_field) for board in kept}
+    ordered = (configured[board_id] for board_id in by_number(configured))
+    return [(projects, field_id) for projects, field_id in ordered if field_id is not None]
 
 
 def _filter_id(configuration: Json) -> str | None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from msgspec import structs
+
 from jira_sync.domain.structure import with_past
 from jira_sync.frame import Frame, SprintBook, read_frame
-from jira_sync.parse import Json
+from jira_sync.parse import Json, by_number
 from jira_sync.reader import JiraReader
 from jira_sync.scope import Scope
 from jira_sync.shares import BoardFilters
@@ -28,6 +30,8 @@ class Planning:
         """Of every version in the last list; None before the first."""
         self.filters = BoardFilters()
         self._book = SprintBook()
+        self._unseen: Mapping[str, Sequence[str]] = {}
+        """By sprint the boards that cannot be read now and were last known to list it."""
         self._read_at: float | None = None
         self._differing: set[str] = set()
 
@@ -46,7 +50,7 @@ class Planning:
 
         ``before``: the boards as published; what they counted by until now goes with them.
         """
-        frame = await read_frame(reader, site_id, self._scope)
+        frame = await read_frame(reader, site_id, self._scope, before)
         boards = {
             board_id: with_past(board, before.get(board_id), began)
             for board_id, board in frame.boards.items()
@@ -56,9 +60,16 @@ class Planning:
         self.filters.expire()
         return set(self.sprints) if changed else set()
 
-    async def refresh_sprints(self, reader: JiraReader, site_id: str, *, full: bool) -> set[str]:
-        """Reads the sprints; the ids of those that are new or changed."""
-        await self._book.refresh(reader, self.frame.boards, full=full)
+    async def refresh_sprints(
+        self, reader: JiraReader, site_id: str, published: Mapping[str, Sprint], *, full: bool
+    ) -> set[str]:
+        """Reads the sprints of boards that can be read; the ids of those that are new or changed."""
+        kept = self.frame.kept
+        self._unseen = {s.id: [b for b in s.board_ids if b in kept] for s in published.values() if kept}
+        open_boards = {
+            board_id: board for board_id, board in self.frame.boards.items() if board_id not in kept
+        }
+        await self._book.refresh(reader, open_boards, full=full)
         return self._take(site_id)
 
     def seen_now(self, *, full: bool) -> list[Sprint]:
@@ -76,14 +87,25 @@ class Planning:
         self.sprints.pop(sprint_id, None)
 
     def _take(self, site_id: str) -> set[str]:
-        found = {sprint.id: sprint for sprint in self._book.sprints(site_id)}
+        found = {sprint.id: self._on_all(sprint) for sprint in self._book.sprints(site_id)}
         changed = {sprint_id for sprint_id, sprint in found.items() if self.sprints.get(sprint_id) != sprint}
         self.sprints = found
         return changed
 
+    def _on_all(self, sprint: Sprint) -> Sprint:
+        unseen = self._unseen.get(sprint.id)
+        return (
+            structs.replace(sprint, board_ids=by_number({*sprint.board_ids, *unseen})) if unseen else sprint
+        )
+
     def note_reading(self, sprint_id: str, *, differs: bool) -> None:
         """Remembers whether the vendor's two definitions disagree about the sprint."""
         (self._differing.add if differs else self._differing.discard)(sprint_id)
+
+    @property
+    def out_of_sight(self) -> frozenset[str]:
+        """Sprints of boards that cannot be read now: a 404 for one of them says nothing."""
+        return frozenset(sprint_id for sprint_id, boards in self._unseen.items() if boards)
 
     @property
     def read_differently(self) -> int:

@@ -93,7 +93,7 @@ class BoardFilters:
         return is_whole and len(set(known)) > 1
 
     async def _read_filter(self, reader: JiraReader, frame: Frame, board_id: str) -> None:
-        if board_id in self._fresh:
+        if board_id in self._fresh or (board_id in frame.kept and board_id in self._boards):
             return
         self._fresh.add(board_id)
         filter_id = frame.filters.get(board_id)

@@ -68,11 +68,11 @@ class StructureCensus:
             self._absences.present(kind, entity_id, now)
 
     def _unlisted(self, kind: EntityKind) -> frozenset[str]:
-        """Published, and not in the lists of the last scan."""
+        """Published, and not in the lists of the last scan, as far as those can be read."""
         planning = self._view.planning
         published = self._publication.ids(_TOPICS[kind])
         if kind == "sprint":
-            return published - planning.sprints.keys()
+            return published - planning.sprints.keys() - planning.out_of_sight
         if kind == "board":
             return published - planning.frame.boards.keys()
         return published - planning.version_ids if planning.version_ids is not None else frozenset()

@@ -71,12 +71,14 @@ class SiteView:
         """Reads fields and boards."""
         memory, planning = self.memory, self.planning
         self.dirty |= await planning.refresh_frame(reader, self.site_id, now, memory.boards, self.server_now)
-        for board in planning.frame.boards.values():
-            memory.trails.read(board, self.server_now, self.read_until)
+        for board_id, board in planning.frame.boards.items():
+            if board_id not in planning.frame.kept:
+                memory.trails.read(board, self.server_now, self.read_until)
 
     async def refresh_sprints(self, reader: JiraReader, *, full: bool) -> None:
         """Reads the sprints."""
-        self.dirty |= await self.planning.refresh_sprints(reader, self.site_id, full=full)
+        published = self.memory.published
+        self.dirty |= await self.planning.refresh_sprints(reader, self.site_id, published, full=full)
         for sprint in self.planning.seen_now(full=full):
             self.memory.trails.read(sprint, self.server_now, self.read_until)
 
