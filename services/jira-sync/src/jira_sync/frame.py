@@ -74,7 +74,7 @@ async def read_frame(reader: JiraReader, site_id: str, scope: Scope, published: 
     raw = [board for board in raw if board.id not in left_out]
     kept = {
         board_id: published[board_id]
-        for board_id in published.keys() & asked - {board.id for board in raw} - left_out.keys()
+        for board_id in published.keys() & set(asked) - {board.id for board in raw} - left_out.keys()
         if _is_wanted(published[board_id].project_keys, wanted)
     }
     fields = with_boards(found, _estimates(raw, kept.values()))
