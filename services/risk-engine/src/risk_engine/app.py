@@ -12,12 +12,14 @@ from risk_engine.answer.desk import PromiseDesk
 from risk_engine.answer.routes import add_promise_routes, add_slip_routes
 from risk_engine.answer.slip import SlipDesk
 from risk_engine.api import add_routes
+from risk_engine.backtest.job import BacktestJob
 from risk_engine.deliver.courier import Courier
 from risk_engine.deliver.webhook import WebhookSender
 from risk_engine.evaluate.evaluator import Evaluator
 from risk_engine.ingest import Ingest
 from risk_engine.metrics import EngineMetrics
 from risk_engine.records import read_batch
+from risk_engine.registry_file import read_registry
 from risk_engine.settings import EngineSettings
 from risk_engine.store.database import open_database
 from risk_engine.store.offsets import StoredOffsets
@@ -50,6 +52,7 @@ async def build(chassis: Chassis[EngineSettings]) -> AsyncIterator[Sequence[Loop
             stack.push_async_callback(sender.close)
         fallbacks = Fallbacks(settings.risk_sales_fallback, settings.risk_engineering_fallback)
         alerts = Alerts(fallbacks, metrics, has_webhook=sender is not None)
+        registry = read_registry(settings.risk_teams)
         woken = asyncio.Event()
         consumer = PartitionConsumer(
             bootstrap,
@@ -69,6 +72,8 @@ async def build(chassis: Chassis[EngineSettings]) -> AsyncIterator[Sequence[Loop
             is_working_day=settings.is_working_day,
             trials=settings.risk_trials,
             metrics=metrics,
+            registry=registry,
+            deal_share=settings.risk_deal_share,
         )
         courier = Courier(database, notices, sender, clock=clock, metrics=metrics, rng=random.Random())
         desk = PromiseDesk(
@@ -78,6 +83,8 @@ async def build(chassis: Chassis[EngineSettings]) -> AsyncIterator[Sequence[Loop
             is_working_day=settings.is_working_day,
             trials=settings.risk_trials,
             currency=settings.risk_currency,
+            registry=registry,
+            deal_share=settings.risk_deal_share,
         )
         add_routes(chassis.app, database)
         add_promise_routes(chassis.app, database, desk)
@@ -89,6 +96,7 @@ async def build(chassis: Chassis[EngineSettings]) -> AsyncIterator[Sequence[Loop
             Loop("ingest", consumer.run),
             Loop("evaluate", evaluator.run),
             Loop("deliver", courier.run),
+            Loop("backtest", BacktestJob(database, metrics, clock).run),
         )
 
 

@@ -6,6 +6,7 @@ import base64
 import binascii
 import ipaddress
 import ssl
+from pathlib import Path
 from typing import Self
 
 import holidays
@@ -34,6 +35,10 @@ class EngineSettings(ChassisSettings):
     """ISO 4217 code that sums are told in; empty: the corporate currency of the CRM."""
     risk_holidays: str = ""
     """Country code of the package ``holidays`` (SE, US …); empty: every weekday is worked."""
+    risk_teams: Path | None = None
+    """A TOML file that says of teams what their boards do not tell: `registry_file`."""
+    risk_deal_share: float = Field(default=1.0, gt=0, le=1)
+    """What part of a team's capacity may serve deals, where the teams file does not say."""
     risk_webhook_url: str | None = None
     risk_webhook_secret: SecretStr | None = None
     """``whsec_`` and base64, by Standard Webhooks."""

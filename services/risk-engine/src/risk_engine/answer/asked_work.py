@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from risk_engine.domain.history import Unit
 from risk_engine.domain.model import Issue
 from risk_engine.domain.money import allocate
 from risk_engine.domain.promise_check import AskedItem
@@ -81,6 +82,21 @@ def work_of_issues(
         sum(leaf.assumed for leaf in sized.values()),
         tuple(_outside(open_leaves, around, {leaf.issue.key for leaf in open_leaves})),
     )
+
+
+def in_units(work: AskedWork, units: Mapping[str, Unit]) -> AskedWork:
+    """The work as its teams count it: where a team counts items, each leaf is one."""
+    items = tuple(
+        replace(
+            item,
+            leaves=tuple(
+                (team, issue, 1.0 if units[team] == "items" else points)
+                for team, issue, points in item.leaves
+            ),
+        )
+        for item in work.items
+    )
+    return replace(work, items=items)
 
 
 def _groups(roots: Sequence[str], tree: WorkTree) -> list[tuple[Issue, list[Leaf]]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any
 
-from risk_engine.answer.asked_work import AskedWork, blocking, work_of_issues
+from risk_engine.answer.asked_work import AskedWork, blocking, in_units, work_of_issues
 from risk_engine.answer.question import SIZES, Question, check_question
 from risk_engine.answer.shelf import Shelf
 from risk_engine.answer.words import Asked, told
@@ -16,8 +16,10 @@ from risk_engine.domain.links import BELIEVED
 from risk_engine.domain.model import Deal, Money
 from risk_engine.domain.money import Rates
 from risk_engine.domain.promise_check import AskedItem, PromiseCheck, Standing
+from risk_engine.domain.registry import Registry
 from risk_engine.domain.work import Roster, TypicalSizes
-from risk_engine.evaluate.inputs import HORIZON, Terms, gather_inputs
+from risk_engine.evaluate.inputs import HORIZON, gather_inputs
+from risk_engine.evaluate.terms import Terms
 from risk_engine.problems import ProblemError
 from risk_engine.remembered import Remembered
 from risk_engine.store.answers import keep_answer, read_kept_elsewhere, read_rates
@@ -64,6 +66,8 @@ class PromiseDesk:
         is_working_day: IsWorkingDay,
         trials: int,
         currency: str = "",
+        registry: Registry | None = None,
+        deal_share: float = 1.0,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -71,6 +75,8 @@ class PromiseDesk:
         self._is_working_day = is_working_day
         self._trials = trials
         self._currency = currency
+        self._registry = registry or Registry()
+        self._deal_share = deal_share
         self._shelf = Shelf()
         self._rosters: Remembered[Roster] = Remembered(clock, ROSTER_SECONDS)
         self._sizes: Remembered[TypicalSizes] = Remembered(clock, SIZES_SECONDS)
@@ -78,7 +84,7 @@ class PromiseDesk:
     async def answer(self, question: Question) -> dict[str, Any]:
         """The answer. Raises ProblemError that names the field."""
         now = self._clock.now()
-        terms = Terms(now, self._zone, self._is_working_day, self._trials)
+        terms = Terms(now, self._zone, self._is_working_day, self._trials, self._registry, self._deal_share)
         check_question(question, terms.today, terms.today + HORIZON)
         async with self._database.transaction() as connection:
             rates = Rates(await read_rates(connection), self._currency)
@@ -114,20 +120,24 @@ class PromiseDesk:
     async def _work(
         self, connection: Connection, question: Question, base: _Base, terms: Terms
     ) -> tuple[AskedWork, dict[str, Standing], dict[str, str]]:
-        roster = await self._rosters.get(lambda: read_roster(connection))
+        roster = await self._rosters.get(lambda: read_roster(connection, self._registry))
         if (named := question.effort or question.sized) is not None:
             team = await self._team(connection, named.team, "effort" if question.effort else "sized")
             standings, digests = await self._standings(connection, [team], question, terms)
-            points = question.effort.points if question.effort else _points(question, standings[team])
+            points = _points(question, standings[team])
             item = AskedItem("the new work", ((team, "", points),))
             return AskedWork((item,)), standings, digests
         work = await self._issues(connection, question, base, roster)
         standings, digests = await self._standings(connection, work.teams, question, terms)
-        return work, standings, digests
+        return (
+            in_units(work, {team: told.book.inputs.unit for team, told in standings.items()}),
+            standings,
+            digests,
+        )
 
     async def _team(self, connection: Connection, name: str, field: str) -> str:
         for _ in range(2):
-            roster = await self._rosters.get(lambda: read_roster(connection))
+            roster = await self._rosters.get(lambda: read_roster(connection, self._registry))
             found = [
                 t.key
                 for t in roster.teams.values()
@@ -175,7 +185,7 @@ class PromiseDesk:
         inputs = {told.team: told for _, told in (await read_inputs(connection, unread)).values()}
         for team in teams:
             if team not in digests:  # it owes nothing yet, so nothing was kept for it
-                roster = await self._rosters.get(lambda: read_roster(connection))
+                roster = await self._rosters.get(lambda: read_roster(connection, self._registry))
                 inputs[team] = await gather_inputs(connection, roster.teams[team], [], {}, terms)
                 digests[team] = digest_of(inputs[team])
         standings = {
@@ -241,7 +251,10 @@ async def _roots(connection: Connection, question: Question, base: _Base) -> dic
 
 
 def _points(question: Question, standing: Standing) -> float:
-    """What the size class comes to at the team."""
+    """What the effort or the size class comes to in the team's unit."""
+    if question.effort is not None:
+        inputs = standing.book.inputs
+        return question.effort.points / (inputs.points_per_item if inputs.unit == "items" else 1.0)
     usual = float(standing.book.capacity.draws.mean())
     return SIZES[question.sized.size] * usual if question.sized else 0.0
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from risk_engine.domain.calendar import day_of
 from risk_engine.domain.links import BELIEVED
+from risk_engine.domain.registry import Registry
 from risk_engine.domain.slip import (
     Cause,
     Pace,
@@ -99,7 +100,7 @@ class SlipDesk:
                 f"{deal} promises nothing in force", fix="check the key: <org>:<opportunity id>", status=404
             )
         roots = [link.issue for link in row.links if link.confidence >= BELIEVED]
-        roster = await read_roster(connection)
+        roster = await read_roster(connection, Registry())
         tree = await read_work_tree(connection, roots, roster.done)
         units = await _units(connection, roots, tree, roster, promised.at)
         last = await self._last(connection, deal, units)

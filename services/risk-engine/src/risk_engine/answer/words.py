@@ -80,6 +80,7 @@ def _teams(reply: Reply | None, standings: Mapping[str, Standing]) -> list[dict[
         {
             "team": share.team,
             "name": standings[share.team].book.inputs.name,
+            "unit": standings[share.team].book.inputs.unit,
             "points": round(share.points, 2),
             "probability_alone": round(share.p_alone, 4),
             "fits_points": round(share.fits_points, 1),
@@ -171,7 +172,7 @@ def _when(answer: Mapping[str, Any], chance: float) -> Iterator[str]:
 def _who(answer: Mapping[str, Any]) -> Iterator[str]:
     for team in answer["teams"]:
         yield (
-            f"{team['name']} would do {team['points']:g} points for it; beside what it owes by then"
+            f"{team['name']} would do {team['points']:g} {team['unit']} for it; beside what it owes by then"
             f" {team['fits_points']:g} fit."
         )
 

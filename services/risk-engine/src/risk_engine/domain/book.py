@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import lru_cache
+
+import numpy as np
 
 from risk_engine.domain.calendar import IsWorkingDay
 from risk_engine.domain.capacity import (
     SPRINTS_AHEAD,
     CapacityBasis,
+    SprintGrid,
     TeamCapacity,
     capacity_draws,
     cumulative_capacity,
@@ -25,8 +28,11 @@ from risk_engine.domain.feasibility import (
     lay_out,
     outlook_of,
 )
+from risk_engine.domain.growth import growth_draws
+from risk_engine.domain.history import PastPeriod, Unit, points_per_item
 from risk_engine.domain.model import Flags, Floats
 from risk_engine.domain.ranking import Ranking, judge_ranking
+from risk_engine.domain.registry import Absence, present_share
 
 _YEAR = timedelta(days=364)
 _SLACK = timedelta(days=366)
@@ -64,6 +70,22 @@ class TeamInputs:
     worked_weekends: tuple[date, ...] = ()
     owed: tuple[OwedLeaf, ...] = ()
     promises: tuple[Promise, ...] = ()
+    unit: Unit = "points"
+    """What work is counted in: ``points``, ``earlier`` and the sizes of ``owed``."""
+    errors: Mapping[str, float] = field(default_factory=dict)
+    """By unit, how far forecasts of one period were off (`unit_errors`); units without an error are left out."""
+    past: tuple[PastPeriod, ...] = ()
+    """What ``earlier`` and ``points`` were made from."""
+    absences: tuple[Absence, ...] = ()
+    growth: tuple[float, ...] = ()
+    """By how much finished epics grew."""
+    deal_share: float = 1.0
+    """What part of the capacity may serve deals."""
+
+    @property
+    def points_per_item(self) -> float:
+        """What an item has on the mean: turns an effort in points into the unit of the team."""
+        return points_per_item(self.past)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -171,4 +193,15 @@ def _capacity(inputs: TeamInputs) -> TeamCapacity:
     )
     basis = CapacityBasis(inputs.points, inputs.cold, inputs.earlier)
     draws = capacity_draws(inputs.team, basis.history, inputs.trials, grid.sprints, basis.halving)
-    return TeamCapacity(draws, grid, inputs.cold)
+    growth = growth_draws(inputs.team, inputs.growth, len(inputs.promises), inputs.trials)
+    left = inputs.deal_share * _presence(grid, inputs.absences)[np.newaxis, :] / growth[:, np.newaxis]
+    return TeamCapacity(draws * left, grid, inputs.cold)
+
+
+def _presence(grid: SprintGrid, absences: Sequence[Absence]) -> Floats:
+    """By sprint, the part of the team that is there on the mean of its working days."""
+    there = np.ones(len(grid.days))
+    for place, ordinal in enumerate(grid.days) if absences else ():
+        there[place] = present_share(absences, date.fromordinal(int(ordinal)))
+    worked, days = np.bincount(grid.sprint_of_day, there, minlength=grid.sprints), grid.days_per_sprint
+    return np.divide(worked, days, out=np.ones(grid.sprints), where=days > 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
 from math import ceil, inf
 from statistics import median
 
@@ -172,12 +173,12 @@ def sprint_grid(
     offsets = np.flatnonzero([is_working_day(today + timedelta(days=offset)) for offset in range(span)])
     first_days = (first_end - today).days + 1
     sprint_of_day = np.maximum(0, (offsets - first_days) // cadence_days + 1)
-    density = _working_share(today, is_working_day)
+    density = working_share(today, is_working_day)
     return SprintGrid(
         today,
         offsets.astype(np.int64) + today.toordinal(),
         sprint_of_day.astype(np.int64),
-        1 / (cadence_days * density),
+        1 / usual_days(cadence_days, today, is_working_day),
         1 / density,
         sprints,
     )
@@ -265,7 +266,14 @@ def _drift(team_seed: str, n_sprints: int, n_trials: int) -> Floats:
     return np.exp(np.cumsum(steps, axis=0))
 
 
-def _working_share(today: date, is_working_day: IsWorkingDay) -> float:
+def usual_days(cadence_days: int, today: date, is_working_day: IsWorkingDay) -> float:
+    """Working days of a usual sprint, on the mean of the past year."""
+    return cadence_days * working_share(today, is_working_day)
+
+
+@lru_cache(maxsize=32)
+def working_share(today: date, is_working_day: IsWorkingDay) -> float:
+    """What part of the past year's days was worked."""
     worked = sum(is_working_day(today - timedelta(days=back)) for back in range(1, _YEAR + 1))
     return max(worked, 1) / _YEAR
 

@@ -112,7 +112,7 @@ class Issue:
 
 @dataclass(frozen=True, slots=True)
 class Sprint:
-    """A sprint with its figures; ``completed_points`` is the result at its close."""
+    """A sprint with its figures; what was completed is the result at its close."""
 
     key: str
     id: str
@@ -127,6 +127,7 @@ class Sprint:
     completed_at: datetime | None = None
     committed_points: float | None = None
     completed_points: float | None = None
+    completed_items: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

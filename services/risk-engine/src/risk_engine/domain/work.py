@@ -77,6 +77,8 @@ class Roster:
     teams: Mapping[str, Team]
     sprints: Mapping[str, Sprint]
     done: DoneByProject = field(default_factory=dict)
+    leads: Mapping[str, str] = field(default_factory=dict)
+    """By board, the key of its team, where that is another board."""
 
 
 def leaves_below(roots: Iterable[str], tree: WorkTree) -> tuple[Leaf, ...]:
@@ -104,7 +106,7 @@ def share_unestimated(leaves: Sequence[SizedLeaf]) -> float:
 
 
 def team_of(issue: Issue, roster: Roster, tree: WorkTree | None = None) -> str | None:
-    """The board of the issue's active or future sprint, else its project's scrum board; None: on no board.
+    """The team of the issue's active or future sprint, else its project's; scrum before others; None: on no board.
 
     A sub-task is in its parent's sprint, whatever its own field says (only the parent is ever moved).
     """
@@ -113,10 +115,9 @@ def team_of(issue: Issue, roster: Roster, tree: WorkTree | None = None) -> str |
         board = _board_of_sprint(sprint, planned.project_key, roster)
         if board is not None:
             return board
-    boards = (
-        team for team in roster.teams.values() if team.is_scrum and issue.project_key in team.project_keys
-    )
-    return min((team.key for team in boards), key=_natural, default=None)
+    own = [team for team in roster.teams.values() if issue.project_key in team.project_keys]
+    first = min(own, key=lambda team: (not team.is_scrum, _natural(team.key)), default=None)
+    return None if first is None else first.key
 
 
 def _planned(issue: Issue, tree: WorkTree | None) -> Issue:
@@ -138,7 +139,8 @@ def _open_sprints(issue: Issue, roster: Roster) -> list[Sprint]:
 def _board_of_sprint(sprint: Sprint, project_key: str, roster: Roster) -> str | None:
     """The board the sprint was made on when the project is its own, else one that lists it and has the project."""
     origin = (sprint.origin_board,) if sprint.origin_board is not None else ()
-    known = [key for key in (*origin, *sorted(sprint.boards, key=_natural)) if key in roster.teams]
+    listed = (*origin, *sorted(sprint.boards, key=_natural))
+    known = [key for key in (roster.leads.get(board, board) for board in listed) if key in roster.teams]
     own = (key for key in known if project_key in roster.teams[key].project_keys)
     return next(own, known[0] if known else None)
 

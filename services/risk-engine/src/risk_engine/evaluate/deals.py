@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import date, datetime
 
-from risk_engine.domain.calendar import day_of
 from risk_engine.domain.commitments import commitment_of
 from risk_engine.domain.links import candidate_keys, find_links
 from risk_engine.domain.model import Commitment, Deal, Link
@@ -19,6 +18,7 @@ from risk_engine.domain.work import (
     size_leaf,
     team_of,
 )
+from risk_engine.evaluate.terms import Terms
 from risk_engine.remembered import Remembered
 from risk_engine.store.commitments import (
     Blocker,
@@ -52,11 +52,7 @@ class _Found:
 
 
 async def evaluate_deals(
-    connection: Connection,
-    claims: Sequence[Claim],
-    now: datetime,
-    zone: tzinfo,
-    sizes: Remembered[TypicalSizes],
+    connection: Connection, claims: Sequence[Claim], terms: Terms, sizes: Remembered[TypicalSizes]
 ) -> None:
     """Re-derives the claimed deals and marks the teams and forecasts that depend on them.
 
@@ -65,19 +61,18 @@ async def evaluate_deals(
     await take_join_lock(connection)
     keys = [claim.subject for claim in claims]
     before = await read_commitments(connection, keys)
-    found = await _find(connection, await read_deals(connection, keys), now, zone)
+    found = await _find(connection, await read_deals(connection, keys), terms.today)
     gone = sorted(before.keys() - {item.deal.key for item in found})
     if gone:
-        await drop_commitments(connection, gone, now)
-    entered = {item.deal.key: _entered(item.deal, before.get(item.deal.key), now) for item in found}
-    after = await _write(connection, found, entered, now, sizes)
+        await drop_commitments(connection, gone, terms.now)
+    entered = {item.deal.key: _entered(item.deal, before.get(item.deal.key), terms.now) for item in found}
+    after = await _write(connection, found, entered, terms, sizes)
     teams = {team for row in (*before.values(), *after) for team in row.teams}
     await add_marks(connection, "team", teams)
     await add_marks(connection, "forecast", (*gone, *(row.deal for row in after)))
 
 
-async def _find(connection: Connection, deals: dict[str, Deal], now: datetime, zone: tzinfo) -> list[_Found]:
-    today = day_of(now, zone)
+async def _find(connection: Connection, deals: dict[str, Deal], today: date) -> list[_Found]:
     promising = [deal for deal in deals.values() if commitment_of(deal, (), today) is not None]
     mentions = {deal.key: _mentions(deal) for deal in promising}
     every = {key for keys in mentions.values() for key in keys}
@@ -106,12 +101,12 @@ async def _write(
     connection: Connection,
     found: Sequence[_Found],
     entered: Mapping[str, datetime],
-    now: datetime,
+    terms: Terms,
     sizes: Remembered[TypicalSizes],
 ) -> list[CommitmentRow]:
     if not found:
         return []
-    roster = await read_roster(connection)
+    roster = await read_roster(connection, terms.registry)
     roots = {link.issue for item in found for link in item.commitment.links}
     tree = await read_work_tree(connection, roots, roster.done)
     leaves = {item.deal.key: leaves_below(_roots(item), tree) for item in found}
@@ -126,7 +121,7 @@ async def _write(
         row = _row(item, leaves[item.deal.key], needs, entered[item.deal.key], blockers)
         watched = _watched(leaves[item.deal.key], needs)
         derived.append(Derived(row, (*needs, *watched), item.mentions))
-    await replace_commitments(connection, derived, now)
+    await replace_commitments(connection, derived, terms.now)
     return [one.row for one in derived]
 
 

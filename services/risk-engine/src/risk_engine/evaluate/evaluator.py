@@ -16,14 +16,15 @@ from risk_engine.alerts import Alerts
 from risk_engine.deliver.kafka import assessment_row, withdrawn_row
 from risk_engine.domain.calendar import IsWorkingDay
 from risk_engine.domain.finding import fingerprint
+from risk_engine.domain.registry import Registry
 from risk_engine.domain.rules.late_forecast import VERSION as LATE_VERSION
 from risk_engine.domain.rules.oversold import VERSION as OVERSOLD_VERSION
 from risk_engine.domain.rules.unlinked_commitment import VERSION as UNLINKED_VERSION
 from risk_engine.domain.work import TypicalSizes
 from risk_engine.evaluate.deals import evaluate_deals
 from risk_engine.evaluate.forecasts import DealResult, digest_of, evaluate_forecasts
-from risk_engine.evaluate.inputs import Terms
 from risk_engine.evaluate.teams import evaluate_one_team
+from risk_engine.evaluate.terms import Terms
 from risk_engine.ingest import Probe, no_probe
 from risk_engine.metrics import EngineMetrics
 from risk_engine.remembered import Remembered
@@ -34,9 +35,11 @@ from risk_engine.store.outbox import Parcel, enqueue
 from risk_engine.store.progress import become_live, fire_timer, is_live, syncs_complete
 from troth_chassis.clock import Clock
 from troth_chassis.service import Beat
+from troth_contracts.codec import content_hash
 
 log = structlog.stdlib.get_logger(__name__)
 IDLE_SECONDS = 1.0
+AT_A_TIME = 2
 SIZES_SECONDS = 60.0
 LAG_SECONDS = 15.0
 """The lag is looked at this often once alerting has begun."""
@@ -62,6 +65,8 @@ class Evaluator:
         is_working_day: IsWorkingDay,
         trials: int,
         metrics: EngineMetrics,
+        registry: Registry | None = None,
+        deal_share: float = 1.0,
         probe: Probe = no_probe,
     ) -> None:
         self._database = database
@@ -72,6 +77,8 @@ class Evaluator:
         self._is_working_day = is_working_day
         self._trials = trials
         self._metrics = metrics
+        self._registry = registry or Registry()
+        self._deal_share = deal_share
         self._probe = probe
         self._woken = woken
         self._sizes: Remembered[TypicalSizes] = Remembered(clock, SIZES_SECONDS)
@@ -116,15 +123,22 @@ class Evaluator:
         """Evaluates until no mark is left that this replica can claim; True when there was any."""
         moved = False
         async with self._database.transaction() as connection:
-            # Vectors of different lengths cannot be combined: another number of trials starts everything anew.
-            await fire_timer(connection, f"hourly with {self._trials} trials", _hour(self._clock.now()))
-        while await self.round():
+            await fire_timer(connection, f"hourly with {self._settled()}", _hour(self._clock.now()))
+        while any(await self._rounds()):
             moved = True
         async with self._database.transaction() as connection:
             self._metrics.marks.set(await count_marks(connection))
         if self._clock.monotonic() - self._lag_noted > LAG_SECONDS:
             await self._note_lag()
         return moved
+
+    async def _rounds(self) -> list[bool]:
+        """Several at a time, as replicas would: one reckons while another waits for the database."""
+        ended = await asyncio.gather(*(self.round() for _ in range(AT_A_TIME)), return_exceptions=True)
+        for told in ended:
+            if isinstance(told, BaseException):
+                raise told
+        return [told is True for told in ended]
 
     async def round(self) -> bool:
         """Evaluates one batch of the first kind that has any; True when there was one."""
@@ -148,11 +162,23 @@ class Evaluator:
                 return True
         return False
 
+    def _settled(self) -> str:
+        """What starts everything anew when it changes: vectors of different lengths, say, cannot be combined."""
+        said = f"{sorted(self._registry.entries.items())!r} {self._deal_share}".encode()
+        return f"{self._trials} trials, teams {content_hash(said)}"
+
     def _terms(self) -> Terms:
-        return Terms(self._clock.now(), self._zone, self._is_working_day, self._trials)
+        return Terms(
+            self._clock.now(),
+            self._zone,
+            self._is_working_day,
+            self._trials,
+            self._registry,
+            self._deal_share,
+        )
 
     async def _deals(self, connection: Connection, claims: list[Claim], terms: Terms) -> None:
-        await evaluate_deals(connection, claims, terms.now, terms.zone, self._sizes)
+        await evaluate_deals(connection, claims, terms, self._sizes)
 
     async def _teams(self, connection: Connection, claims: list[Claim], terms: Terms) -> None:
         findings = {

@@ -17,7 +17,8 @@ from risk_engine.domain.model import Commitment, Deal, Floats
 from risk_engine.domain.ranking import Verdict
 from risk_engine.domain.rules import late_forecast, unlinked_commitment
 from risk_engine.domain.seeds import SEED
-from risk_engine.evaluate.inputs import Terms, promise_of
+from risk_engine.evaluate.inputs import promise_of
+from risk_engine.evaluate.terms import Terms
 from risk_engine.store.alerts import read_firing
 from risk_engine.store.commitments import (
     CommitmentRow,

@@ -1,44 +1,27 @@
-"""Gathers what a team's outlook follows from: what it owes to whom, and the sprints its capacity is drawn from."""
+"""Gathers what a team's outlook follows from: what it owes to whom, and what its capacity is drawn from."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta, tzinfo
+from datetime import timedelta
+from math import isfinite
 
 from risk_engine.domain.book import Promise, TeamInputs, unusual_days
-from risk_engine.domain.calendar import IsWorkingDay, day_of, last_day_of_sprint
-from risk_engine.domain.capacity import (
-    CapacityBasis,
-    capacity_basis,
-    completed_history,
-    pooled_points,
-    usual_cadence,
-)
+from risk_engine.domain.capacity import CapacityBasis, capacity_basis, pooled_points, usual_days
 from risk_engine.domain.feasibility import OwedLeaf
-from risk_engine.domain.model import Deal, Sprint, Team
+from risk_engine.domain.history import UNITS, Unit, better_unit, evened, unit_errors
+from risk_engine.domain.model import Deal, Team
+from risk_engine.evaluate.record import TeamRecord, read_record
+from risk_engine.evaluate.terms import Terms
 from risk_engine.store.commitments import CommitmentRow, read_commitments, read_owed
 from risk_engine.store.database import Connection
 from risk_engine.store.marks import take_join_lock
-from risk_engine.store.views import read_deals, read_histories, read_team_sprints
+from risk_engine.store.past_work import read_growth
+from risk_engine.store.views import read_deals, read_histories
 
 HORIZON = timedelta(days=3_653)
 """Capacity is drawn this far ahead. Dates such as 4000-12-31 mean "never", and would cost gigabytes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What every evaluation is told: the moment, the calendar, the number of trials."""
-
-    now: datetime
-    zone: tzinfo
-    is_working_day: IsWorkingDay
-    trials: int
-
-    @property
-    def today(self) -> date:
-        """The day of ``now`` in the configured zone."""
-        return day_of(self.now, self.zone)
 
 
 async def gather_owed(
@@ -64,27 +47,33 @@ async def gather_inputs(
     terms: Terms,
 ) -> TeamInputs:
     """Everything the team's outlook follows from, at this moment."""
-    sprints = await read_team_sprints(connection, team.key)
-    basis = await _basis(connection, sprints)
-    cadence = usual_cadence(sprints)
+    entry = terms.registry.entry(team.key)
+    record = await read_record(connection, team, entry, terms)
+    capacity = await _capacity(connection, record, terms)
     last = max((row.promised_date for row in commitments.values()), default=terms.today)
     until = min(last, terms.today + HORIZON)
-    free, worked = unusual_days(terms.today, until, cadence, terms.is_working_day)
+    free, worked = unusual_days(terms.today, until, record.cadence_days, terms.is_working_day)
     return TeamInputs(
         team=team.key,
         name=team.name,
         today=terms.today,
-        sprint_end=_sprint_end(sprints, terms.zone),
-        cadence_days=cadence,
+        sprint_end=record.running_until,
+        cadence_days=record.cadence_days,
         until=until,
-        points=basis.points,
-        earlier=basis.earlier,
-        cold=basis.cold,
+        points=capacity.basis.points,
+        earlier=capacity.basis.earlier,
+        cold=capacity.basis.cold,
         trials=terms.trials,
         free_weekdays=free,
         worked_weekends=worked,
-        owed=tuple(owed),
+        owed=tuple(replace(leaf, points=1.0) for leaf in owed) if capacity.unit == "items" else tuple(owed),
         promises=tuple(promise_of(commitments[deal]) for deal in sorted(commitments)),
+        unit=capacity.unit,
+        errors={unit: round(error, 4) for unit, error in capacity.errors.items() if isfinite(error)},
+        past=record.past,
+        absences=tuple(one for one in entry.absences if one.last >= terms.today),
+        growth=tuple(await read_growth(connection, team, terms.now)),
+        deal_share=terms.deal_share if entry.deal_share is None else entry.deal_share,
     )
 
 
@@ -93,20 +82,23 @@ def promise_of(row: CommitmentRow) -> Promise:
     return Promise(row.deal, row.promised_date, row.probability, row.won)
 
 
-async def _basis(connection: Connection, sprints: Sequence[Sprint]) -> CapacityBasis:
-    own = completed_history(sprints)
-    basis = capacity_basis(own, ())
+@dataclass(frozen=True, slots=True)
+class _Capacity:
+    basis: CapacityBasis
+    unit: Unit
+    errors: Mapping[Unit, float]
+
+
+async def _capacity(connection: Connection, record: TeamRecord, terms: Terms) -> _Capacity:
+    """The unit whose forecasts were better, and what is drawn from; points where other teams' sprints stand in."""
+    usual = usual_days(record.cadence_days, terms.today, terms.is_working_day)
+    done: dict[Unit, tuple[float, ...]] = {unit: evened(record.past, unit, usual) for unit in UNITS}
+    errors = unit_errors(done)
+    unit = better_unit(errors)
+    basis = capacity_basis(done[unit], ())
     if not basis.cold:
-        return basis
+        return _Capacity(basis, unit, errors)
     # A sprint that arrives now must find this team's outlook, or be seen by it.
     await take_join_lock(connection)
-    return capacity_basis(own, pooled_points(await read_histories(connection)))
-
-
-def _sprint_end(sprints: Sequence[Sprint], zone: tzinfo) -> date | None:
-    ends = [
-        last_day_of_sprint(sprint.end, zone)
-        for sprint in sprints
-        if sprint.state == "active" and sprint.end is not None
-    ]
-    return max(ends, default=None)
+    pool = pooled_points((await read_histories(connection)).values())
+    return _Capacity(capacity_basis(done["points"], pool), "points", errors)

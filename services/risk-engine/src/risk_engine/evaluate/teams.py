@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from statistics import mean
 from typing import Any
 
 from risk_engine.domain.book import TeamInputs, TeamReading, open_book, read_book
 from risk_engine.domain.feasibility import DueDate
 from risk_engine.domain.finding import Finding
+from risk_engine.domain.growth import EPICS_NEEDED
+from risk_engine.domain.history import outliers
 from risk_engine.domain.model import Floats
 from risk_engine.domain.ranking import Swap, Verdict
 from risk_engine.domain.rules import oversold
-from risk_engine.evaluate.inputs import Terms, gather_inputs, gather_owed
+from risk_engine.evaluate.inputs import gather_inputs, gather_owed
+from risk_engine.evaluate.terms import Terms
 from risk_engine.store.commitments import Cover, replace_outlook
 from risk_engine.store.database import Connection
 from risk_engine.store.marks import add_marks
@@ -19,15 +23,20 @@ from risk_engine.store.views import read_team
 
 
 async def evaluate_one_team(connection: Connection, key: str, terms: Terms) -> Finding | None:
-    """Stores the team's outlook, marks its deals, and says whether the team is oversold."""
-    team = await read_team(connection, key)
+    """Stores the team's outlook, marks its deals, and says whether the team is oversold.
+
+    A board that belongs to another board's team owes nothing itself; what happens on it concerns that team.
+    """
+    if (lead := terms.registry.lead(key)) != key:
+        await add_marks(connection, "team", [lead])
+    team = await read_team(connection, key, terms.registry)
     owed, commitments, deals = await gather_owed(connection, key)
     if team is None or not owed:
         await _store(connection, key, terms, None, {}, Cover.of(None, cold=False), {})
         return None
     inputs = await gather_inputs(connection, team, owed, commitments, terms)
     reading = read_book(open_book(inputs))
-    finding = oversold(reading.outlook, team.name, deals)
+    finding = oversold(reading.outlook, team.name, deals, unit=inputs.unit)
     cover = Cover.of(finding, cold=inputs.cold, verdicts=_verdicts(reading))
     await _store(connection, key, terms, inputs, _body(inputs, reading), cover, reading.outlook.finish)
     return finding
@@ -68,7 +77,12 @@ def _body(inputs: TeamInputs, reading: TeamReading) -> dict[str, Any]:
         "missing_points": str(breaking.missing_points) if breaking else None,
         "overflow_deals": list(reading.outlook.overflow_deals),
         "swaps": [_swap(swap) for swap in reading.ranking.swaps],
-        "completed_points": [*inputs.earlier, *inputs.points],
+        "unit": inputs.unit,
+        "forecast_errors": dict(inputs.errors),
+        "scope_growth": round(mean(inputs.growth), 3) if len(inputs.growth) >= EPICS_NEEDED else None,
+        "deal_share": inputs.deal_share,
+        "completed": [*inputs.earlier, *inputs.points],
+        "history": _history(inputs),
         "dates": [_date(*told) for told in _dates(reading)],
         "deals": [
             {
@@ -80,6 +94,22 @@ def _body(inputs: TeamInputs, reading: TeamReading) -> dict[str, Any]:
             for part in reading.parts
         ],
     }
+
+
+def _history(inputs: TeamInputs) -> list[dict[str, Any]]:
+    """As it was reported, before it was evened out over working days."""
+    stand_out = outliers([one.done(inputs.unit) for one in inputs.past])
+    return [
+        {
+            "key": one.key,
+            "closed": one.closed.isoformat(),
+            "points": round(one.points, 2),
+            "items": round(one.items, 2),
+            "working_days": one.working_days,
+            "outlier": outlier,
+        }
+        for one, outlier in zip(inputs.past, stand_out, strict=True)
+    ]
 
 
 def _swap(swap: Swap) -> dict[str, Any]:

@@ -132,19 +132,12 @@ async def replace_commitments(connection: Connection, derived: Sequence[Derived]
     await connection.execute(_NOTE_PROMISES, {"told": told, "now": now})
     await connection.execute(_COMMITMENTS, {"told": told})
     deals = [one.row.deal for one in derived]
-    needs = [(one.row.deal, need) for one in derived for need in one.needs]
-    await connection.execute(
-        _NEEDS,
-        {
-            "deals": deals,
-            "deal": [deal for deal, _ in needs],
-            "issue": [need.issue for _, need in needs],
-            "team": [need.team for _, need in needs],
-            "points": [need.points for _, need in needs],
-            "assumed": [need.assumed for _, need in needs],
-            "above": [need.above for _, need in needs],
-        },
-    )
+    needs = [
+        (one.row.deal, need.issue, need.team, need.points, need.assumed, need.above)
+        for one in derived
+        for need in one.needs
+    ]
+    await connection.execute(_NEEDS, {"deals": deals, "needs": msgspec.json.encode(needs).decode()})
     mentions = sorted((one.row.deal, key) for one in derived for key in one.mentions)
     await connection.execute(
         _MENTIONS,
@@ -178,10 +171,9 @@ _NOTE_PROMISES: LiteralString = f"""
 """The first date counts from when the deal came into force, a later one from when it was seen."""
 _NEEDS: LiteralString = """
     WITH told AS MATERIALIZED (
-        SELECT * FROM unnest(
-            %(deal)s::text[], %(issue)s::text[], %(team)s::text[], %(points)s::double precision[],
-            %(assumed)s::boolean[], %(above)s::boolean[]
-        ) AS told (deal_key, issue, team, points, assumed, above)
+        SELECT need->>0 AS deal_key, need->>1 AS issue, need->>2 AS team, (need->>3)::double precision AS points,
+            (need->>4)::boolean AS assumed, (need->>5)::boolean AS above
+        FROM jsonb_array_elements(%(needs)s::jsonb) AS need
     ), gone AS (
         DELETE FROM deal_issues kept WHERE deal_key = ANY(%(deals)s)
             AND NOT EXISTS (SELECT FROM told WHERE (told.deal_key, told.issue) = (kept.deal_key, kept.issue))

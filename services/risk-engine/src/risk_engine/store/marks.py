@@ -18,8 +18,8 @@ from troth_contracts import topics
 
 Kind = Literal["deal", "team", "forecast"]
 _JOIN_LOCK = 7_301_952
-_MARKS_PER_SUBJECT = 8
-"""So many marks are looked at for each subject wanted: a claim must not cost more the more there is to do."""
+_FEWEST_MARKS, _MARKS_PER_SUBJECT = 200, 8
+"""So many marks are looked at, and so many more per subject: a claim must not cost more the more there is to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +58,11 @@ async def claim(connection: Connection, kind: Kind, limit: int) -> list[Claim]:
         SELECT subject FROM (
             SELECT subject, min(id) AS oldest
             FROM (SELECT id, subject FROM marks WHERE kind = %s AND {_READY[kind]} ORDER BY id LIMIT %s) AS ready
-            GROUP BY subject ORDER BY oldest LIMIT %s
+            GROUP BY subject ORDER BY oldest
         ) AS waiting
-        WHERE pg_try_advisory_xact_lock(hashtextextended(%s || subject, 0))
+        WHERE pg_try_advisory_xact_lock(hashtextextended(%s || subject, 0)) LIMIT %s
         """,  # noqa: S608  (conditions are this module's own)
-        (kind, limit * _MARKS_PER_SUBJECT, limit, kind),
+        (kind, _FEWEST_MARKS + limit * _MARKS_PER_SUBJECT, kind, limit),
     )
     subjects = [subject for (subject,) in await result.fetchall()]
     if not subjects:

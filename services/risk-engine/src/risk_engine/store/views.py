@@ -12,6 +12,7 @@ import msgspec
 from risk_engine.domain import model
 from risk_engine.domain.commitments import entered_commit_set, promised_date
 from risk_engine.domain.links import Naming
+from risk_engine.domain.registry import Registry
 from risk_engine.domain.work import (
     SIZE_WITHOUT_EXAMPLE,
     DoneByProject,
@@ -119,25 +120,26 @@ async def read_work_tree(connection: Connection, roots: Collection[str], done: D
     return WorkTree.of(to_issue(wire, done) for wire in wires.values())
 
 
-async def read_roster(connection: Connection) -> Roster:
-    """Every board as a team, every sprint that is not closed, and what the boards call done."""
+async def read_roster(connection: Connection, registry: Registry) -> Roster:
+    """Every team, every sprint that is not closed, and what the boards call done."""
     boards = await _bodies(connection, "SELECT key, body::text FROM boards WHERE NOT deleted", (), jira.Board)
     statement: LiteralString = """
         SELECT key, body::text FROM sprints WHERE NOT deleted AND body->>'state' <> 'closed'
     """
     sprints = await _bodies(connection, statement, (), jira.Sprint)
     return Roster(
-        {key: to_team(board) for key, board in boards.items()},
+        registry.teams({key: to_team(board) for key, board in boards.items()}),
         {key: to_sprint(sprint) for key, sprint in sprints.items()},
         _board_done(boards.values()),
+        registry.leads,
     )
 
 
-async def read_team(connection: Connection, key: str) -> model.Team | None:
-    """One board as a team; None for one that is not known or was deleted."""
-    statement = "SELECT key, body::text FROM boards WHERE key = %s AND NOT deleted"
-    found = await _bodies(connection, statement, (key,), jira.Board)
-    return to_team(found[key]) if found else None
+async def read_team(connection: Connection, key: str, registry: Registry) -> model.Team | None:
+    """One team; None for one whose board is not known, was deleted, or is another team's."""
+    statement = "SELECT key, body::text FROM boards WHERE key = ANY(%s) AND NOT deleted"
+    found = await _bodies(connection, statement, (list(registry.entry(key).boards),), jira.Board)
+    return registry.teams({name: to_team(board) for name, board in found.items()}).get(key)
 
 
 async def read_team_sprints(connection: Connection, team: str) -> list[model.Sprint]:
@@ -153,11 +155,11 @@ async def read_team_sprints(connection: Connection, team: str) -> list[model.Spr
     return [to_sprint(own_part(wire, board)) for wire in found.values()]
 
 
-async def read_histories(connection: Connection) -> list[tuple[float, ...]]:
-    """Completed points of every board's closed sprints, in the order they closed; a board's own part where shared."""
+async def read_histories(connection: Connection) -> dict[str, tuple[float, ...]]:
+    """By board, the completed points of its closed sprints, in the order they closed; its own part where shared."""
     result = await connection.execute(
         """
-        SELECT array_agg(points ORDER BY completed_at, key) FROM (
+        SELECT site || ':' || id, array_agg(points ORDER BY completed_at, key) FROM (
             SELECT s.body->>'site_id' AS site, board.id, s.key, (s.body->>'completed_at')::timestamptz AS completed_at,
                 (CASE WHEN share.own IS NULL THEN s.body ELSE share.own END #>> '{result,points}')::float8 AS points
             FROM sprints s
@@ -173,7 +175,7 @@ async def read_histories(connection: Connection) -> list[tuple[float, ...]]:
         WHERE points IS NOT NULL GROUP BY site, id ORDER BY site, id
         """
     )
-    return [tuple(points) for (points,) in await result.fetchall()]
+    return {board: tuple(points) for board, points in await result.fetchall()}
 
 
 def own_part(wire: jira.Sprint, board: str) -> jira.Sprint:
@@ -279,6 +281,7 @@ def to_sprint(wire: jira.Sprint) -> model.Sprint:
         completed_at=wire.completed_at,
         committed_points=float(wire.commitment.points) if wire.commitment else None,
         completed_points=float(wire.result.points) if wire.result else None,
+        completed_items=wire.result.issue_count if wire.result else None,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from risk_engine.domain.feasibility import WARNING_CLEARS, DueDate, TeamOutlook
 from risk_engine.domain.finding import Finding, money_of
+from risk_engine.domain.history import Unit
 from risk_engine.domain.model import Deal
 from risk_engine.domain.rules.levels import fires, percent, severity_of
 
@@ -13,7 +14,9 @@ VERSION = "1.0"
 _DEALS_NAMED = 5
 
 
-def oversold(outlook: TeamOutlook, team_name: str, deals: Mapping[str, Deal]) -> Finding | None:
+def oversold(
+    outlook: TeamOutlook, team_name: str, deals: Mapping[str, Deal], *, unit: Unit = "points"
+) -> Finding | None:
     """The team's first breaking date, from today on; None when every date clears.
 
     A date already past with work still open keeps an alert that fires, but starts none.
@@ -27,7 +30,7 @@ def oversold(outlook: TeamOutlook, team_name: str, deals: Mapping[str, Deal]) ->
         subject=(outlook.team,),
         rule_version=VERSION,
         severity=severity_of(due.probability, cold=outlook.cold),
-        title=f"{team_name} is oversold by {due.missing_points} points for {due.date.isoformat()}",
+        title=f"{team_name} is oversold by {due.missing_points} {unit} for {due.date.isoformat()}",
         deals=late,
         clears_when=f"the chance that {team_name} covers what is due by {due.date.isoformat()}"
         f" is {percent(WARNING_CLEARS)} or more",
@@ -38,7 +41,7 @@ def oversold(outlook: TeamOutlook, team_name: str, deals: Mapping[str, Deal]) ->
         probability=due.probability,
         missing_points=due.missing_points,
         money=money_of(late),
-        evidence=_evidence(due, late, cold=outlook.cold),
+        evidence=_evidence(due, late, unit, cold=outlook.cold),
         covers=frozenset(_covered(outlook, due)),
     )
 
@@ -55,12 +58,12 @@ def _covered(outlook: TeamOutlook, first: DueDate) -> Iterable[str]:
             yield from due.deals
 
 
-def _evidence(due: DueDate, late: tuple[Deal, ...], *, cold: bool) -> tuple[str, ...]:
+def _evidence(due: DueDate, late: tuple[Deal, ...], unit: Unit, *, cold: bool) -> tuple[str, ...]:
     named = ", ".join(deal.name for deal in late[:_DEALS_NAMED])
     more = f" and {len(late) - _DEALS_NAMED} more" if len(late) > _DEALS_NAMED else ""
     lines = (
         f"{percent(due.probability)} of the trials cover everything due by {due.date.isoformat()}.",
-        f"Due by then: {due.load:.0f} points; deliverable by then: {due.capacity:.0f} points (means).",
+        f"Due by then: {due.load:.0f} {unit}; deliverable by then: {due.capacity:.0f} {unit} (means).",
         f"Promised for that date: {named}{more}.",
     )
     note = ("Too few closed sprints of its own: other teams' sprints stand in.",) if cold else ()
