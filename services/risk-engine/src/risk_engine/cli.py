@@ -12,7 +12,7 @@ import typer
 
 from risk_engine.answer.client import HERE, UnansweredError, ask, ask_why
 from risk_engine.app import NAME, build
-from risk_engine.backtest.command import run_backtest
+from risk_engine.backtest.command import backtest_folder, backtest_store
 from risk_engine.settings import EngineSettings
 from troth_chassis.errors import EXIT_CONFIGURATION, ConfigurationError
 from troth_chassis.service import run_service
@@ -33,13 +33,19 @@ def run() -> None:
 
 @cli.command()
 def backtest(
-    folder: Annotated[Path, typer.Argument(help="Holds <project>_iteration_<t>.csv, also in subfolders.")],
+    folder: Annotated[
+        Path | None,
+        typer.Argument(help="Holds <project>_iteration_<t>.csv, also in subfolders; none: your own teams."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Where the report goes.")] = Path("build/backtest.json"),
     check: Annotated[bool, typer.Option("--check", help="Exit code 1 outside the bands.")] = False,
 ) -> None:
     """Forecast every past sprint from those before it and report how often the forecast kept its word."""
     try:
-        broken = run_backtest(folder, out, typer.echo)
+        if folder is None:
+            broken = backtest_store(os.environ.get("DATABASE_URL", ""), out, typer.echo)
+        else:
+            broken = backtest_folder(folder, out, typer.echo)
     except ConfigurationError as error:
         typer.echo(error, err=True)
         raise typer.Exit(EXIT_CONFIGURATION) from error

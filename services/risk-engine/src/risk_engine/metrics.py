@@ -9,6 +9,7 @@ class EngineMetrics:
     """Counters and gauges on one registry."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
         self.ingested = Counter(
             "troth_risk_ingested_records", "How many records took effect in the store?", registry=registry
         )
@@ -43,4 +44,27 @@ class EngineMetrics:
         )
         self.live = Gauge(
             "troth_risk_live", "Is alerting live (1) or still at its quiet start (0)?", registry=registry
+        )
+        self.backtest_share = Gauge(
+            "troth_risk_backtest_share",
+            "On the teams' own past, what share of outcomes was at or above the forecast's quantile?",
+            ["horizon", "quantile"],
+            registry=registry,
+        )
+        self.backtest_crps_ratio = Gauge(
+            "troth_risk_backtest_crps_ratio",
+            "How good is the forecast beside a plain bootstrap of twelve sprints? Below 1 is better.",
+            ["horizon"],
+            registry=registry,
+        )
+        self.backtest_forecasts = Gauge(
+            "troth_risk_backtest_forecasts",
+            "Of how many forecasts do the shares speak?",
+            ["horizon"],
+            registry=registry,
+        )
+        self.backtest_at = Gauge(
+            "troth_risk_backtest_timestamp_seconds",
+            "When was the forecast last held against the past?",
+            registry=registry,
         )

@@ -1,26 +1,40 @@
-"""``risk-engine backtest``: read a folder, score it, write the report, say what it means."""
+"""``risk-engine backtest``: read a folder or the store, score it, write the report, say what it means."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 
+from risk_engine.backtest.own_history import boards_of
 from risk_engine.backtest.report import broken_bands, report, table
 from risk_engine.backtest.rolling_origin import SPRINTS_BEFORE, score_boards
-from risk_engine.backtest.sprint_files import read_sprint_files
+from risk_engine.backtest.sprint_files import BoardHistory, read_sprint_files
 from troth_chassis.errors import ConfigurationError
 
 
-def run_backtest(folder: Path, out: Path, say: Callable[[str], None]) -> list[str]:
-    """Writes ``out`` and returns the bands that do not hold. Raises ConfigurationError when nothing can be scored."""
+def backtest_folder(folder: Path, out: Path, say: Callable[[str], None]) -> list[str]:
+    """Scores the sprints of a folder; returns the bands that do not hold.
+
+    Raises ConfigurationError when nothing can be scored.
+    """
     files = read_sprint_files(folder)
     if files.unreadable:
         say(f"{len(files.unreadable)} rows could not be read and are left out: {', '.join(files.unreadable)}")
-    scores = score_boards(files.boards)
+    return _backtest(files.boards, str(folder), out, say)
+
+
+def backtest_store(database_url: str, out: Path, say: Callable[[str], None]) -> list[str]:
+    """The same over the teams' own closed sprints."""
+    return _backtest(asyncio.run(boards_of(database_url)), "the store", out, say)
+
+
+def _backtest(boards: Sequence[BoardHistory], where: str, out: Path, say: Callable[[str], None]) -> list[str]:
+    scores = score_boards(boards)
     if not scores:
-        raise ConfigurationError(f"No board in {folder} has more than {SPRINTS_BEFORE} sprints: add history")
+        raise ConfigurationError(f"No board in {where} has more than {SPRINTS_BEFORE} sprints: add history")
     result = report(scores)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
