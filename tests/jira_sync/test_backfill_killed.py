@@ -18,7 +18,7 @@ from troth_contracts.codec import OutRecord
 from troth_contracts.jira import Issue
 from troth_contracts.topics import ISSUE_EVENTS, ISSUES
 
-SIZES = (13, 7, 4, 12, 3, 2)
+SIZES = (13, 7, 4, 12, 3, 2, 1, 1, 1, 1)
 """Issues; more projects than are read at once, two of them in several transactions."""
 CAP = 2
 """Issues on a page."""

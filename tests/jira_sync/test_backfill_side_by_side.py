@@ -75,10 +75,10 @@ def stage_of(site: MemorySite) -> Stage:
 
 
 async def test_projects_are_fetched_side_by_side_and_told_completely() -> None:
-    site = Watched(many(projects=6, issues=7))
+    site = Watched(many(projects=PROJECTS_AT_ONCE + 2, issues=7))
     stage = stage_of(site)
     await stage.scan()
-    assert len(stage.kafka.latest(ISSUES)) == 42
+    assert len(stage.kafka.latest(ISSUES)) == 7 * (PROJECTS_AT_ONCE + 2)
     assert site.most_at_once >= PROJECTS_AT_ONCE
 
 

@@ -29,8 +29,8 @@ from jira_sync.scan import issue_groups, project_query
 from jira_sync.view import SiteView
 from troth_contracts.sync import Watermark
 
-PROJECTS_AT_ONCE = 4
-"""A page names the next one, so a single project is read one page after the other."""
+PROJECTS_AT_ONCE = 8
+"""A page names the next one, so a single project is read one page after the other; each holds two groups in memory."""
 PAGES_TOGETHER = 5
 """As one transaction, with one request for their changelogs; twenty histories an issue fit into its answer."""
 _NEVER = datetime(2000, 1, 1, tzinfo=UTC)

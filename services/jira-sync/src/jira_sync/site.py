@@ -7,6 +7,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, cast
 
 import httpx
+import msgspec
 from jira import JIRA
 
 from jira_sync.budget import PriorityBudget
@@ -163,8 +164,8 @@ def looks_whole(response: httpx.Response) -> bool:
 def json_object(response: httpx.Response) -> Json:
     """The JSON object of an answer; an HTML page or a cut-off body with status 200 is no answer."""
     try:
-        body = response.json()
-    except ValueError:
+        body = msgspec.json.decode(response.content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         body = None
     if not isinstance(body, dict):
         raise JiraUnavailableError(
