@@ -191,6 +191,9 @@ class MemorySite:
         keys = {key.strip('" ') for key in projects.group(1).split(",")} if projects else None
         listed = _IDS.search(jql)
         ids = {part.strip() for part in listed.group(1).split(",")} if listed else None
+        live = {p["key"] for p in self.seed["projects"] if p.get("state", "live") == "live"}
+        if keys is not None and not keys <= live:
+            raise ScanFailedError("search/jql: Jira answered 400")  # one that is not there refuses them all
         since = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=int(bound.group(1)) if bound else 0)
         found = [
             issue

@@ -11,6 +11,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress as Bar
 
 from jira_sync.app import build
@@ -33,6 +34,10 @@ app = typer.Typer(
 T = TypeVar("T")
 _ISSUE = re.compile(r"[A-Za-z][A-Za-z0-9_]*-[1-9][0-9]*|[1-9][0-9]*")
 _PROJECT = re.compile(r"[A-Z][A-Z0-9_]*")
+MISSING = (
+    "{} missing. Boards and projects that are missing are done without and named in `jira-sync status`;"
+    " everything else must be there before the service starts."
+)
 _console = Console(highlight=False, soft_wrap=True)
 
 
@@ -53,8 +58,10 @@ def check() -> None:
     findings = _settled(_check)
     for finding in findings:
         mark = "[green]ok     [/]" if finding.ok else "[red]missing[/]"
-        _console.print(mark, finding.name, finding.detail, markup=True)
-    raise typer.Exit(0 if all(finding.ok for finding in findings) else EXIT_CONFIGURATION)
+        _console.print(mark, escape(": ".join(filter(None, (finding.name, finding.detail)))))
+    missing = sum(not finding.ok for finding in findings)
+    _console.print(MISSING.format(missing) if missing else "Everything the service needs is there.")
+    raise typer.Exit(EXIT_CONFIGURATION if missing else 0)
 
 
 @app.command()

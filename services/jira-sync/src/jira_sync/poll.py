@@ -34,7 +34,7 @@ from jira_sync.hints import Hints
 from jira_sync.intake import IssueIntake
 from jira_sync.login_choice import LoginKind
 from jira_sync.metrics import Feed, SyncMetrics
-from jira_sync.probe import admit, greet
+from jira_sync.probe import NOT_THERE, admit, greet
 from jira_sync.publication import Publication, by_project, census_stream
 from jira_sync.reader import JiraReader
 from jira_sync.restore import ReadBack, read_marks, restore_memory
@@ -279,7 +279,8 @@ class Poller:
 
     def _detail(self) -> str:
         """What was left out and what was set aside, for people."""
-        aside = self._view.planning.set_aside()
+        gone = set(self._plan.scope.projects) - self._backfill.keys
+        aside = self._view.planning.set_aside() | {f"project {key}": NOT_THERE for key in gone}
         told = [f"{name} ({reason})" for name, reason in sorted(aside.items())]
         parts = {
             "set aside": "; ".join(told),

@@ -28,6 +28,8 @@ from jira_sync.scan import issue_query
 from troth_chassis.errors import ConfigurationError
 
 _ALWAYS = datetime(2000, 1, 1, tzinfo=UTC)
+NOT_THERE = "is not there or hidden from the account: mend TROTH_JIRA_PROJECTS, or grant 'Browse projects'"
+"""Said of a project that the configuration names."""
 _REFUSALS = (AccessLostError, ForbiddenError, NotSupportedError, ScanFailedError)
 
 
@@ -69,9 +71,10 @@ async def admit(reader: JiraReader, login: LoginKind, projects: Sequence[str]) -
     """Returns when the service can work here. AccessMissingError names all that is refused."""
     await greet(reader, login)
     _, found = await _fields(reader)
+    there, roster = await _projects(reader, projects)
     found += [
-        *await _issues(reader, projects, SiteFields()),
-        *await _try("project", lambda: reader.projects("live")),
+        *roster,
+        *await _issues(reader, there, SiteFields()),
         *await _try("board", lambda: reader.boards(0)),
     ]
     refused = [finding.detail for finding in found if finding.refused]
@@ -86,10 +89,9 @@ async def probe(reader: JiraReader, login: LoginKind, projects: Sequence[str]) -
     except ConfigurationError as error:
         return [Finding("login", ok=False, detail=str(error), refused=True)]
     fields, found = await _fields(reader)
-    findings += found
-    findings += await _issues(reader, projects, fields)
-    findings += await _try("project", lambda: reader.projects("live"))
-    return [*findings, *await _boards(reader), *await _versions(reader, projects)]
+    there, roster = await _projects(reader, projects)
+    findings += [*found, *roster, *await _issues(reader, there, fields)]
+    return [*findings, *await _boards(reader), *await _versions(reader, there)]
 
 
 async def _fields(reader: JiraReader) -> tuple[SiteFields, list[Finding]]:
@@ -103,6 +105,21 @@ async def _fields(reader: JiraReader) -> tuple[SiteFields, list[Finding]]:
         Finding("sprint field", fields.sprint is not None, sprint),
         Finding("estimate field", ok=True, detail=estimates),
     ]
+
+
+async def _projects(reader: JiraReader, wanted: Sequence[str]) -> tuple[Sequence[str], list[Finding]]:
+    """Those of the wanted projects that are there. One that is not is named and done without, unless none is."""
+    try:
+        visible = {text(project, "key") for project in await reader.projects("live")}
+    except _REFUSALS as error:
+        return wanted, [_refused("project", error)]
+    there = [key for key in wanted if key in visible]
+    missing = [
+        Finding(f"project {key}", ok=False, detail=f"{key} {NOT_THERE}", refused=not there)
+        for key in wanted
+        if key not in visible
+    ]
+    return there, [Finding("project", bool(visible), f"{len(visible)} visible"), *missing]
 
 
 async def _issues(reader: JiraReader, projects: Sequence[str], fields: SiteFields) -> list[Finding]:
@@ -140,7 +157,8 @@ async def _board(reader: JiraReader, board: Json) -> list[Finding]:
     if board.get("type") == "scrum":
         findings += await _try(f"{name}: sprints", lambda: reader.sprints(board_id, ("active",), 0))
     bad = [finding for finding in findings if not finding.ok]
-    return bad or [Finding(name, ok=True, detail="configuration, projects, sprints")]
+    asked = ", ".join(finding.name.rpartition(": ")[2] for finding in findings)
+    return bad or [Finding(name, ok=True, detail=asked)]
 
 
 async def _versions(reader: JiraReader, projects: Sequence[str]) -> list[Finding]:
