@@ -26,7 +26,9 @@ from troth_sandbox.processes import ChildProcess
 
 SHORTEST = 9
 """Shorter values are no secrets but words."""
-_NAMES = re.compile(r"^(TROTH|DATABASE|KAFKA)_.*(TOKEN|SECRET|PASSWORD|PRIVATE_KEY|_KEY)(_FILE|_BEFORE)?$")
+_NAMES = re.compile(
+    r"^(TROTH|DATABASE|KAFKA)_.*(TOKEN|SECRET|PASSWORD|PRIVATE_KEY|_KEY)(_FILE|_PATH|_BEFORE)?$"
+)
 
 
 class Watch:
@@ -69,14 +71,20 @@ def know_environ(environ: Mapping[str, str], into: Watch = watch) -> None:
     """Secrets a child process is given, also those in files."""
     given = {name: value for name, value in environ.items() if value and _NAMES.match(name)}
     for name, value in given.items():
-        if name.endswith("_FILE"):
+        if name.endswith(("_FILE", "_PATH")):
             with suppress(OSError, UnicodeDecodeError):
-                into.know(name, Path(value).read_text(encoding="utf-8"))
+                _know_lines(name, Path(value).read_text(encoding="utf-8"), into)
         else:
             into.know(name, value)
     email, token = environ.get("TROTH_JIRA_EMAIL"), environ.get("TROTH_JIRA_API_TOKEN")
     if email and token:
         into.know("Basic credentials", base64.b64encode(f"{email}:{token}".encode()).decode())
+
+
+def _know_lines(name: str, text: str, into: Watch) -> None:
+    """A key may be told as a whole or, where line ends are written otherwise, line by line."""
+    for part in (text, *(line for line in text.splitlines() if not line.startswith("-----"))):
+        into.know(name, part)
 
 
 def look_at_metrics(name: str, environ: Mapping[str, str]) -> None:

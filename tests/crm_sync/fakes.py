@@ -28,7 +28,7 @@ START = datetime(2026, 11, 25, 10, 0, 0, tzinfo=UTC)
 Fault = Callable[[str], None]
 _PREFIXES = {
     "Opportunity": "006", "OpportunityLineItem": "00k", "OpportunityContactRole": "00K", "OpportunityTeamMember": "00q",
-    "OpportunityHistory": "008", "OpportunityStage": "01J", "CurrencyType": "01L", "User": "005", "Product2": "01t",
+    "OpportunityHistory": "008", "OpportunityStage": "01J", "CurrencyType": "01L", "DatedConversionRate": "04w", "User": "005", "Product2": "01t",
     "Account": "001",
 }  # fmt: skip
 

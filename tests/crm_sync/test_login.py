@@ -20,6 +20,7 @@ from crm_sync.settings import CrmSettings
 from troth_chassis.clock import AutoClock
 from troth_chassis.errors import ConfigurationError
 from troth_chassis.http import HttpClient, RequestBudget
+from troth_chassis.logs import redactor
 from troth_chassis.settings import load_settings
 
 URL = "https://example.my.salesforce.com"
@@ -110,3 +111,26 @@ def test_one_way_to_log_in_is_needed(tmp_path: Path) -> None:
         load_settings(CrmSettings, {**bare, "TROTH_CRM_JWT_KEY_PATH": str(key)})
     jwt_only = {**bare, "TROTH_CRM_JWT_KEY_PATH": str(key), "TROTH_CRM_USERNAME": "sync@example.com"}
     assert load_settings(CrmSettings, jwt_only).crm_client_secret is None
+
+
+async def test_no_log_shows_a_secret_from_a_file_also_after_it_was_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_text("first-of-two-secrets\n")
+    secret = SecretFile(path)
+    first = secret.read().get_secret_value()
+    path.write_text("the second secret, which is longer")
+    second = secret.read().get_secret_value()
+
+    assert first not in redactor.clean(f"refused with {first}")
+    assert second not in redactor.clean(f"refused with {second}")
+
+
+async def test_no_log_shows_a_line_of_a_key_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "key.pem"
+    path.write_text(
+        "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0B\nAQEFAASCBKcwggSjAgEA\n-----END PRIVATE KEY-----\n"
+    )
+    SecretFile(path).read()
+
+    assert "AQEFAASC" not in redactor.clean("cannot load AQEFAASCBKcwggSjAgEA")
+    assert "BEGIN PRIVATE KEY" in redactor.clean("no -----BEGIN PRIVATE KEY----- found")

@@ -66,10 +66,13 @@ def test_a_leak_fails_the_test_it_happens_in_and_no_other(tmp_path: Path) -> Non
 def test_secrets_of_children_are_known_by_the_name_of_their_variable(tmp_path: Path) -> None:
     kept = tmp_path / "token"
     kept.write_text("secret-in-a-file\n")
+    key = tmp_path / "key.pem"
+    key.write_text("-----BEGIN PRIVATE KEY-----\nfirst-line-of-a-key\nlast-line-of-a-key\n")
     own = Watch()
     know_environ(
         {
             "TROTH_CRM_CLIENT_SECRET": "secret-of-the-crm",
+            "TROTH_CRM_JWT_KEY_PATH": str(key),
             "TROTH_JIRA_OAUTH_REFRESH_TOKEN_FILE": str(kept),
             "TROTH_JIRA_EMAIL": "reader@example.com",
             "TROTH_JIRA_API_TOKEN": "token-of-jira",
@@ -80,9 +83,11 @@ def test_secrets_of_children_are_known_by_the_name_of_their_variable(tmp_path: P
     own.look(
         "here", "Basic cmVhZGVyQGV4YW1wbGUuY29tOnRva2VuLW9mLWppcmE= and secret-in-a-file, Europe/Stockholm"
     )
+    own.look("there", "-----BEGIN PRIVATE KEY-----\\nlast-line-of-a-key")
     assert sorted(own.taken()) == [
         "here tells Basic credentials",
         "here tells TROTH_JIRA_OAUTH_REFRESH_TOKEN_FILE",
+        "there tells TROTH_CRM_JWT_KEY_PATH",
     ]
     assert own.taken() == []
 

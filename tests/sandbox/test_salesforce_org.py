@@ -187,6 +187,12 @@ def test_an_org_with_one_currency_has_no_currency_fields() -> None:
     assert "CurrencyIsoCode" not in row(org, "Opportunity", DEAL)
     many = an_org(Opportunity=[{"Name": "A", "CurrencyIsoCode": "SEK"}])
     assert many.schema.get("CurrencyType") is not None
+    assert many.schema.get("DatedConversionRate") is None
+    dated = an_org(
+        CurrencyType=[{"IsoCode": "SEK", "ConversionRate": 11}],
+        DatedConversionRate=[{"IsoCode": "SEK", "StartDate": "2026-01-01", "ConversionRate": 10.5}],
+    )
+    assert dated.schema.get("DatedConversionRate") is not None
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,8 @@ STAGE = Wanted(
     _names("Id ApiName MasterLabel IsClosed IsWon IsActive DefaultProbability ForecastCategory"),
 )
 CURRENCY = Wanted("CurrencyType", _names("Id IsoCode ConversionRate IsCorporate"))
+DATED_RATE = Wanted("DatedConversionRate", _names("Id IsoCode StartDate ConversionRate"))
+"""There only with advanced currency management."""
 USER = Wanted("User", _names("Id Name Email IsActive"))
 PRODUCT = Wanted("Product2", _names("Id Name ProductCode Family IsActive IsDeleted"))
 ACCOUNT = Wanted("Account", _names("Id Name SystemModstamp"))
@@ -81,10 +83,10 @@ MOST_RELATED = 10
 """Each costs calls in every poll."""
 
 CHILDREN = (LINE_ITEM, CONTACT_ROLE, TEAM_MEMBER, HISTORY)
-REFERENCES = (STAGE, CURRENCY, USER, PRODUCT)
+REFERENCES = (STAGE, CURRENCY, DATED_RATE, USER, PRODUCT)
 ALL = (OPPORTUNITY, *CHILDREN, *REFERENCES, ACCOUNT)
-OPTIONAL = frozenset({CURRENCY.name, TEAM_MEMBER.name, ACCOUNT.name})
-"""Absent in an org with a single currency, or without opportunity teams: normal."""
+OPTIONAL = frozenset({CURRENCY.name, DATED_RATE.name, TEAM_MEMBER.name, ACCOUNT.name})
+"""Absent in an org with a single currency, without dated rates or opportunity teams: normal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,17 @@ class OrgSchema:
     def multi_currency(self) -> bool:
         """Whether records say their currency themselves."""
         return "CurrencyIsoCode" in self.deal.fields
+
+    @property
+    def rates(self) -> str | None:
+        """For people: which conversion rates are published; None where there is one currency."""
+        if CURRENCY.name not in self.objects:
+            return None
+        if DATED_RATE.name in self.objects:
+            return "dated rates by close date; the current rate before a currency's first dated one"
+        return (
+            "current rates only: the org dates none, or hides DatedConversionRate from the integration user"
+        )
 
     def problems(self) -> tuple[str, ...]:
         """One sentence, with the fix, for each object that should be readable and is not, wholly or in part."""

@@ -21,6 +21,7 @@ from crm_sync.faults import login_error, read_fault
 from crm_sync.tokens import PATH, Token, json_of, read_token
 from troth_chassis.clock import Clock
 from troth_chassis.http import HttpClient
+from troth_chassis.logs import redactor
 
 LIFETIME = timedelta(seconds=170)
 """Of an assertion; Salesforce allows three minutes."""
@@ -45,11 +46,18 @@ class SecretFile:
             if stamp != self._stamp:
                 self._value = SecretStr(self._path.read_text(encoding="utf-8").strip())
                 self._stamp = stamp
+                _hide(self._value.get_secret_value())
         except (OSError, UnicodeDecodeError) as error:
             raise AccessRefused(
                 f"the secret file {self._path.name} cannot be read ({type(error).__name__}): restore it"
             ) from error
         return self._value
+
+
+def _hide(secret: str) -> None:
+    """No log shows it, nor a line of a key; what was there before a change stays hidden, for it may still work."""
+    for part in (secret, *(line for line in secret.splitlines() if not line.startswith("-----"))):
+        redactor.remember(part)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,26 @@
-"""Stages, currencies, users and products: read in full, joined by readers, never copied into deals."""
+"""Stages, currencies, users and products: read in full, joined by readers, never copied into deals.
+
+Amounts stay in the deal's own currency. Dated rates, where the org has them, come with their currency, and readers
+convert by the close date: Salesforce's convertCurrency() is never called (reference: 6.2, money).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
 from crm_sync.deal import forecast_category
-from crm_sync.describe import CURRENCY, PRODUCT, STAGE, USER, OrgSchema
-from crm_sync.fields import Record, flag, is_deleted, number, own_id, required_text, text
+from crm_sync.describe import CURRENCY, DATED_RATE, PRODUCT, STAGE, USER, OrgSchema
+from crm_sync.fields import Record, day, flag, is_deleted, number, own_id, required_text, text
 from crm_sync.paging import rows, together
 from crm_sync.salesforce import SalesforceReader
 from crm_sync.soql import Query
-from troth_contracts.crm import CrmUser, CurrencyRate, Product, Reference, Stage
+from troth_chassis.errors import PoisonError
+from troth_contracts.crm import CrmUser, CurrencyRate, DatedRate, Product, Reference, Stage
+
+_DATED = "dated"
+"""Where a currency's record carries the rows of DatedConversionRate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +52,25 @@ def stage_names(record: Record) -> set[str]:
 
 
 def to_currency(record: Record, org_id: str) -> CurrencyRate:
-    """A CurrencyType."""
+    """A CurrencyType, with its dated rates where the org has them."""
+    dated = record.get(_DATED)
     return CurrencyRate(
         org_id=org_id,
         id=own_id(record),
         code=required_text(record, "IsoCode"),
         rate=number(record, "ConversionRate") or Decimal(1),
         is_corporate=flag(record, "IsCorporate"),
+        dated=tuple(sorted(map(_dated_rate, dated), key=lambda each: each.start))
+        if isinstance(dated, tuple)
+        else (),
     )
+
+
+def _dated_rate(record: Record) -> DatedRate:
+    start, rate = day(record, "StartDate"), number(record, "ConversionRate")
+    if start is None or not rate:
+        raise PoisonError(f"dated rate {record.get('Id')} has no start or no rate")
+    return DatedRate(start=start, rate=rate)
 
 
 def to_user(record: Record, org_id: str) -> CrmUser:
@@ -83,7 +102,13 @@ READERS: Mapping[str, Callable[[Record, str], Reference]] = {
     "user": to_user,
     "product": to_product,
 }
-_OBJECTS = {"stage": STAGE.name, "currency": CURRENCY.name, "user": USER.name, "product": PRODUCT.name}
+_OBJECTS = {
+    "stage": STAGE.name,
+    "currency": CURRENCY.name,
+    _DATED: DATED_RATE.name,
+    "user": USER.name,
+    "product": PRODUCT.name,
+}
 
 
 async def read_references(reader: SalesforceReader, schema: OrgSchema) -> list[ReferenceTable]:
@@ -92,10 +117,22 @@ async def read_references(reader: SalesforceReader, schema: OrgSchema) -> list[R
     found = await together(
         *(rows(reader, Query(name, schema.objects[name].fields)) for name in readable.values())
     )
-    return [
-        ReferenceTable(kind, tuple(row for row in table if not is_deleted(row)))
+    live = {
+        kind: tuple(row for row in table if not is_deleted(row))
         for kind, table in zip(readable, found, strict=True)
+    }
+    dated = live.pop(_DATED, ())
+    return [
+        ReferenceTable(kind, _with_rates(table, dated) if kind == "currency" else table)
+        for kind, table in live.items()
     ]
+
+
+def _with_rates(currencies: Iterable[Record], dated: tuple[Record, ...]) -> tuple[Record, ...]:
+    return tuple(
+        {**each, _DATED: tuple(rate for rate in dated if rate.get("IsoCode") == each.get("IsoCode"))}
+        for each in currencies
+    )
 
 
 def default_currency(tables: list[ReferenceTable], configured: str | None) -> str | None:

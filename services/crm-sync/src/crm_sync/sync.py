@@ -202,6 +202,7 @@ class DealSync:
             "seconds_since_moved": self._freshness.ages(),
             "stalled": self._freshness.stalled,
             "detail": scope.detail() if scope else None,
+            "rates": scope.schema.rates if scope else None,
             "problems": scope.schema.problems() if scope else (),
         }
 

@@ -275,7 +275,9 @@ class Org:
 
 def open_org(seed: Seed, clock: SettableClock) -> Org:
     """An org with the seed's records. Raises SeedError that names what cannot be."""
-    schema = build_schema(seed.custom_fields, seed.custom_objects, multi_currency=seed.multi_currency)
+    schema = build_schema(
+        seed.custom_fields, seed.custom_objects, multi_currency=seed.multi_currency, seeded=seed.objects
+    )
     org = Org(schema, clock, seed.org_id)
     unknown = sorted(name for name in seed.objects if schema.get(name) is None)
     if unknown:

@@ -1,6 +1,6 @@
 """Which objects and fields the org has, read from objects.yaml plus what a seed adds."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.resources import files
@@ -135,8 +135,12 @@ def build_schema(
     custom_objects: Mapping[str, Mapping[str, Any]] | None = None,
     *,
     multi_currency: bool,
+    seeded: Container[str] = (),
 ) -> Schema:
-    """The standard objects plus custom objects and fields. Raises SeedError for an unknown object."""
+    """The standard objects plus custom objects and fields. Raises SeedError for an unknown object.
+
+    An object that only some orgs have is there when it is among the ``seeded`` ones.
+    """
     document = standard()
     entries = document["objects"] | {
         name: _custom_entry(name, place, each)
@@ -148,7 +152,8 @@ def build_schema(
     return Schema(
         _object(name, entry, document, custom_fields.get(name, ()), multi_currency)
         for name, entry in entries.items()
-        if multi_currency or not entry.get("multi_currency_only")
+        if (multi_currency or not entry.get("multi_currency_only"))
+        and (name in seeded or not entry.get("seeded_only"))
     )
 
 
