@@ -45,7 +45,7 @@ class Stage:
         await self.sync.once(lambda: None)
 
     def restart(self, *, rebuild: bool = False, **environ: str) -> None:
-        self.metrics = CrmMetrics(CollectorRegistry())
+        self.metrics = CrmMetrics(CollectorRegistry(), self.clock)
         log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger("test")
         ports = Ports(self.org, self.bus, self.clock, self.health, self.metrics, log)
         self.sync = DealSync(ports, load_settings(CrmSettings, {**ENVIRONMENT, **environ}), rebuild=rebuild)

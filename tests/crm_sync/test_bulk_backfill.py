@@ -216,10 +216,18 @@ async def test_a_late_page_neither_resurrects_nor_overwrites(large: Stage) -> No
 
 
 async def test_it_stops_at_its_level_of_the_org_s_use_and_goes_on_later(large: Stage) -> None:
-    large.metrics.budget.told("api-usage=51/100")
+    def used(call: str) -> None:
+        if call.startswith("page"):
+            large.metrics.budget.told("api-usage=51/100")
+
+    large.org.fault = used
     with pytest.raises(BudgetExhausted, match="first full read waits until less than 50 %"):
         await large.poll()
     asked = len(large.org.calls)
+    with pytest.raises(BudgetExhausted):
+        await large.poll()
+    assert not [call for call in large.org.calls[asked:] if not call.startswith("describe")]
+    large.org.fault = lambda _call: None
     assert 0 < len(large.deals()) <= 20
 
     large.metrics.budget.told("api-usage=1/100")

@@ -77,7 +77,7 @@ class Desk:
         self.clock = AutoClock(START)
         self.logins = 0
         self.alone = _Alone()
-        self.metrics = CrmMetrics(CollectorRegistry())
+        self.metrics = CrmMetrics(CollectorRegistry(), self.clock)
         self.answer: Answer = lambda part: (200, {"totalSize": 0, "done": True, "records": []})
         self.refusals: list[httpx.Response] = []
         self.calls: list[list[dict[str, Any]]] = []

@@ -27,7 +27,7 @@ def body(code: str, message: str = "", **more: Any) -> list[dict[str, Any]]:
         (403, body("REQUEST_LIMIT_EXCEEDED", "ConcurrentPerOrgLongTxn Limit exceeded."), errors.SalesforceUnavailable),
         (403, body("API_DISABLED_FOR_ORG"), errors.AccessRefused),
         (403, body("API_CURRENTLY_DISABLED"), errors.AccessRefused),
-        (403, body("INSUFFICIENT_ACCESS"), errors.AccessRefused),
+        (403, body("INSUFFICIENT_ACCESS"), errors.SchemaChanged),
         (400, body("MALFORMED_QUERY", "unexpected token: FORM"), errors.QueryRefused),
         (400, body("INVALID_TYPE", "\nselect\n^\nERROR at Row:1:Column:21\nsObject type 'X' is not supported."), errors.SchemaChanged),
         (400, body("INVALID_FIELD", "No such column 'Foo' on entity 'Opportunity'."), errors.SchemaChanged),

@@ -41,7 +41,7 @@ def settings(**environ: str) -> CrmSettings:
 )
 def test_each_rule(environ: dict[str, str], row: dict[str, Any], reason: str | None) -> None:
     chosen = settings(**{f"TROTH_CRM_{name}": value for name, value in environ.items()}).selection
-    assert chosen.reason(row) == reason
+    assert chosen.reason(row, published=True) == reason
 
 
 def test_without_rules_everything_is_wanted() -> None:
@@ -120,6 +120,42 @@ async def test_record_types_can_be_named_and_a_wrong_name_stops_with_the_fix(sta
     stage.restart(TROTH_CRM_RECORD_TYPES="Nothing")
     with pytest.raises(AccessRefused, match="TROTH_CRM_RECORD_TYPES"):
         await stage.poll()
+
+
+async def test_a_rule_whose_field_is_hidden_withdraws_nothing_and_lets_nothing_new_in(stage: Stage) -> None:
+    stage.restart(TROTH_CRM_RECORD_TYPES=NEW)
+    known, renewal = stage.org.deal(RecordTypeId=NEW), stage.org.deal(RecordTypeId=RENEWAL)
+    await stage.poll()
+    stage.org.hidden.add("RecordTypeId")
+    stage.org.put("Opportunity", known, Name="changed")
+    fresh = stage.org.deal(RecordTypeId=NEW)
+    await stage.poll()
+
+    assert {deal.name for deal in stage.deals().values()} == {"changed"}
+    assert _status(stage).detail == "left out: 2 by field not readable"
+    assert any("RecordTypeId" in problem for problem in (await problems(stage)))
+    await stage.poll(6 * 3_600 + 60)
+    assert set(stage.deals()) == {known}
+    assert _status(stage).detail == "left out: 2 by field not readable"
+
+    stage.org.hidden.clear()
+    for _ in range(2):
+        await stage.poll(601)
+    assert set(stage.deals()) == {known, fresh}
+    assert _status(stage).detail == "left out: 1 by record type"
+    assert stage.metrics.left_out.labels("field_not_readable")._value.get() == 0
+    assert renewal not in stage.deals()
+
+
+async def problems(stage: Stage) -> tuple[str, ...]:
+    found = (await stage.sync.status())["problems"]
+    assert isinstance(found, tuple)
+    return found
+
+
+def test_a_test_account_that_is_no_id_is_told_before_the_start() -> None:
+    with pytest.raises(ConfigurationError, match="TROTH_CRM_TEST_ACCOUNTS"):
+        settings(TROTH_CRM_TEST_ACCOUNTS="Test account Ltd")
 
 
 def _status(stage: Stage) -> SyncStatus:

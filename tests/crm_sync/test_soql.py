@@ -13,7 +13,7 @@ from tests.crm_sync.fakes import MemoryOrg, record_id
 from crm_sync.changes import changed_rows
 from crm_sync.describe import CHILDREN, OPPORTUNITY, object_schema
 from crm_sync.paging import pages, rows
-from crm_sync.salesforce import Described
+from crm_sync.salesforce import Described, Description
 from crm_sync.soql import LONGEST_URI, Condition, Query, by_ids, literal
 
 CHANGES = Query("Opportunity", ("Id", "SystemModstamp"), order=("SystemModstamp", "Id"))
@@ -23,7 +23,9 @@ def test_a_poll_asks_inclusively_in_order_and_without_limit() -> None:
     """`>` and LIMIT lose or repeat rows of one second for ever. https://github.com/airbytehq/airbyte/issues/17148"""
     schema = object_schema(
         OPPORTUNITY,
-        [Described(n, "string", custom=False, filterable=True, label=n) for n in OPPORTUNITY.fields],
+        Description.of(
+            Described(n, "string", custom=False, filterable=True, label=n) for n in OPPORTUNITY.fields
+        ),
     )
     text = str(changed_rows(schema, datetime(2026, 11, 25, 10, 0, 0, 999_999, tzinfo=UTC)))
     assert text == (
@@ -35,7 +37,10 @@ def test_a_poll_asks_inclusively_in_order_and_without_limit() -> None:
 def test_history_is_polled_by_its_creation() -> None:
     history = CHILDREN[-1]
     schema = object_schema(
-        history, [Described(n, "string", custom=False, filterable=True, label=n) for n in history.fields]
+        history,
+        Description.of(
+            Described(n, "string", custom=False, filterable=True, label=n) for n in history.fields
+        ),
     )
     assert schema.stamp == "CreatedDate"
 

@@ -155,7 +155,7 @@ class World:
         """A new instance; an older one is left where it stands, as a kill would."""
         settings = self.settings.model_copy(update=environ)
         registry = CollectorRegistry()
-        metrics, health = CrmMetrics(registry), Health(self.clock)
+        metrics, health = CrmMetrics(registry, self.clock), Health(self.clock)
         connection = connected(settings, self.clock, metrics)
         reader = self.wrap_reader(await self._connections.enter_async_context(connection))
         bus = self.wrap_bus(KafkaBus(settings.kafka_bootstrap_servers, settings.kafka_producer_mode))

@@ -46,7 +46,8 @@ def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatedOrg
 @pytest.fixture
 async def reader(simulator: SimulatedOrg) -> AsyncIterator[SalesforceReader]:
     settings = load_settings(CrmSettings, environment(simulator))
-    clock, metrics = SystemClock(), CrmMetrics(CollectorRegistry())
+    clock = SystemClock()
+    metrics = CrmMetrics(CollectorRegistry(), clock)
     async with connected(settings, clock, metrics) as reader:
         yield reader
 
@@ -109,7 +110,8 @@ async def test_describes_are_one_call_and_cost_nothing_while_nothing_changes(
 
 async def test_a_wrong_secret_is_one_clear_sentence(simulator: SimulatedOrg) -> None:
     settings = load_settings(CrmSettings, environment(simulator, TROTH_CRM_CLIENT_SECRET="wrong-secret"))
-    clock, metrics = SystemClock(), CrmMetrics(CollectorRegistry())
+    clock = SystemClock()
+    metrics = CrmMetrics(CollectorRegistry(), clock)
     async with connected(settings, clock, metrics) as reader:
         with pytest.raises(AccessRefused, match="TROTH_CRM_CLIENT_SECRET"):
             await reader.org_id()

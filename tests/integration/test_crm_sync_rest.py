@@ -103,7 +103,7 @@ class _Service:
         self.logins = 0
         self.url = f"https://127.0.0.1:{server.server_port}"
         self.tokens = TokenSource(self._login, self.clock)
-        self.metrics = CrmMetrics(CollectorRegistry())
+        self.metrics = CrmMetrics(CollectorRegistry(), self.clock)
         connection = Connection("66.0", timeout, str(ca))
         patience = Patience(self.tokens, self.clock)
         self.reader = RestReader(patience, connection, pool, self.metrics, ServerClock())

@@ -112,6 +112,10 @@ class Publisher:
             key for key, (_, digest) in self._mirror.states.get(topic.name, {}).items() if digest != _GONE
         ]
 
+    def is_live(self, topic: Topic, key: str) -> bool:
+        """Whether the key is published and not deleted."""
+        return self._mirror.states.get(topic.name, {}).get(key, (-1, _GONE))[1] != _GONE
+
     def is_empty(self, topic: Topic) -> bool:
         """True when nothing was ever seen on the topic."""
         return not self._mirror.states.get(topic.name) and not self._mirror.events.get(topic.name)

@@ -25,7 +25,8 @@ def read_described(body: Any, _headers: Mapping[str, str]) -> Description:
     with _expecting("a describe"):
         children = body.get("childRelationships") or ()
         lookups = (Lookup(item["childSObject"], item["field"]) for item in children)
-        return Description.of((_described(item) for item in body["fields"]), lookups)
+        logged = body.get("replicateable") is not False
+        return Description.of((_described(item) for item in body["fields"]), lookups, replicateable=logged)
 
 
 def read_deletions(body: Any, _headers: Mapping[str, str]) -> Deletions:

@@ -31,7 +31,7 @@ STALE_AFTER = 600.0
 async def build(chassis: Chassis[CrmSettings], *, rebuild: bool = False) -> AsyncIterator[Sequence[Loop]]:
     """The service's one loop and what it works with."""
     settings, clock = chassis.settings, chassis.clock
-    metrics = CrmMetrics(chassis.metrics)
+    metrics = CrmMetrics(chassis.metrics, clock)
     bus = KafkaBus(settings.kafka_bootstrap_servers, settings.kafka_producer_mode)
     async with connected(settings, clock, metrics) as reader, contextlib.aclosing(bus):
         ports = Ports(reader, bus, clock, chassis.health, metrics, chassis.log)

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 import msgspec
 import structlog
 
-from crm_sync.budget import Level
 from crm_sync.changes import changed_rows, stamp_of
 from crm_sync.describe import ObjectSchema
 from crm_sync.errors import JobLost, QueryRefused, QueryTooLong
@@ -20,9 +19,9 @@ from crm_sync.paging import pages, together
 from crm_sync.poll import OVERLAP, deletable
 from crm_sync.salesforce import Page
 from crm_sync.scope import Scope, batches
-from crm_sync.snapshot import Snapshot, digest
+from crm_sync.snapshot import Snapshot
 from crm_sync.soql import Query
-from crm_sync.watermarks import BACKFILL, BULK, CHANGES, SWEEP, deletions_of, time_of
+from crm_sync.watermarks import BACKFILL, BULK, CHANGES, FIELDS, SWEEP, deletions_of, time_of
 from troth_chassis.clock import Clock
 from troth_contracts.sync import BulkJob, Watermark
 
@@ -66,8 +65,9 @@ class Backfill:
     async def run(self, beat: Beat) -> None:
         """Publishes every deal, then marks the full read complete.
 
-        BudgetExhausted while the org's calls are used above the level at which a full read stops.
+        BudgetExhausted while too many of the org's calls, or of our own share, are used.
         """
+        self._scope.metrics.budget.allow_full_read()
         self._scope.source = "backfill"
         mark = self._broken_off()
         first = None if mark else await self._first_page()
@@ -109,7 +109,7 @@ class Backfill:
         return mark
 
     def _asked(self) -> str:
-        return f"{digest(self._scope.schema)} {self._scope.selection.fingerprint or ''}".strip()
+        return f"{self._scope.schema.fingerprint} {self._scope.selection.fingerprint or ''}".strip()
 
     async def _by_jobs(self, mark: Watermark | None, beat: Beat) -> bool:
         """Whether bulk jobs have told every deal; False where this org does not give them."""
@@ -156,6 +156,8 @@ class Backfill:
         await scope.publish_references(self._version)
         start = scope.marks.position(CHANGES) or await self._covered(time_of(self._version))
         marks = [scope.marks.moved(CHANGES, start), *self._deletions_from(start)]
+        if self._reached is None:
+            marks.append(scope.marks.moved(FIELDS, time_of(self._version), scope=scope.schema.fingerprint))
         await scope.outbox.commit(marks, scope.outbox.status("backfilling", time_of(self._version)))
         self._log.info("backfill begins", deals=total or None)
 
@@ -183,7 +185,7 @@ class Backfill:
     def _step(self, beat: Beat) -> None:
         self._tell()
         beat()
-        self._scope.metrics.budget.allow(Level.NO_SWEEP, "the first full read")
+        self._scope.metrics.budget.allow_full_read()
 
     def _stamped(self, stamp: datetime | None) -> list[Watermark]:
         return [] if stamp is None else [self._scope.marks.moved(BACKFILL, stamp)]

@@ -122,7 +122,8 @@ def _lines(told: SyncStatus) -> Iterator[str]:
 
 
 async def _report(settings: CrmSettings) -> bool:
-    clock, metrics = SystemClock(), CrmMetrics(CollectorRegistry())
+    clock = SystemClock()
+    metrics = CrmMetrics(CollectorRegistry(), clock)
     good = True
     async with connected(settings, clock, metrics) as reader:
         async for finding in findings(reader):

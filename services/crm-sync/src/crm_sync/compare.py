@@ -17,7 +17,7 @@ from crm_sync.describe import CONTACT_ROLE, HISTORY, LINE_ITEM, TEAM_MEMBER, Obj
 from crm_sync.fields import Record, is_deleted, long_id
 from crm_sync.paging import pages
 from crm_sync.salesforce import SalesforceReader
-from crm_sync.selection import Selection
+from crm_sync.selection import NOT_READABLE, Selection
 from crm_sync.soql import Query
 from crm_sync.watermarks import time_of
 from troth_contracts.codec import InRecord
@@ -72,12 +72,13 @@ class Comparer:
     async def list(self) -> AsyncIterator[int]:
         """Reads ids and stamps; yields after each page how many rows it had."""
         deal = self._schema.deal
-        fields = dict.fromkeys(("Id", deal.stamp, "IsDeleted", *self._selection.fields))
+        judged = (name for name in self._selection.fields if name in deal.fields)
+        fields = dict.fromkeys(("Id", deal.stamp, "IsDeleted", *judged))
         query = Query(deal.name, tuple(fields), order=(deal.stamp, "Id"))
         async for page in pages(self._reader, query):
             self.result.at = self.result.at or page.server_time
             for row in page.records:
-                stamp, reason = stamp_of(deal, row), self._selection.reason(row)
+                stamp, reason = stamp_of(deal, row), self._selection.reason(row, published=False)
                 self._listed[str(row["Id"])] = _Listed(stamp, is_deleted(row), reason)
             yield len(page.records)
         for child in self._schema.children:
@@ -116,9 +117,12 @@ class Comparer:
 
     def _judge(self, known: dict[str, _Published], edge: datetime) -> None:
         for deal, row in self._listed.items():
+            state = known.get(deal)
+            if row.reason == NOT_READABLE and state and state.live:
+                row.reason = None
             if row.reason and not row.deleted:
                 self.result.left_out[deal] = row.reason
-            kind = self._kind(deal, row, known.get(deal))
+            kind = self._kind(deal, row, state)
             if kind and (row.stamp is None or row.stamp <= edge):
                 self.result.found[deal] = kind
         self.result.vanished = [

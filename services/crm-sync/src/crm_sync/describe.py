@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from crm_sync.errors import AccessRefused, SchemaChanged
 from crm_sync.paging import together
-from crm_sync.salesforce import Described, SalesforceReader
+from crm_sync.salesforce import Described, Description, SalesforceReader
 
 STAMPS = ("SystemModstamp", "LastModifiedDate", "CreatedDate")
 ACCOUNT_NAME = "Account.Name"
@@ -103,6 +104,8 @@ class ObjectSchema:
     parent: str | None = None
     types: Mapping[str, str] = field(default_factory=dict)
     """Salesforce's type of each field."""
+    replicateable: bool = True
+    """Whether its deletions can be asked for; else only a sweep finds them."""
 
     def without(self, name: str) -> ObjectSchema:
         """The same without a field that Salesforce refuses."""
@@ -120,6 +123,8 @@ class OrgSchema:
 
     objects: Mapping[str, ObjectSchema]
     absent: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+    """Could be read before, or is described and yet refused."""
     deal: ObjectSchema = field(init=False)
 
     def __post_init__(self) -> None:
@@ -136,16 +141,46 @@ class OrgSchema:
         return (*standard, *self.related)
 
     @property
+    def fingerprint(self) -> str:
+        """Changes with any field that is read of a deal or its parts, and with its type."""
+        known = (
+            f"{each.name}.{name} {each.types.get(name, '')}"
+            for each in (self.deal, *self.children)
+            for name in each.fields
+        )
+        return hashlib.sha256("\n".join(known).encode()).hexdigest()[:16]
+
+    @property
+    def tables(self) -> int:
+        """How many tables are read in full beside the deals, accounts among them."""
+        return sum(each.name in self.objects for each in (*REFERENCES, ACCOUNT))
+
+    @property
     def related(self) -> tuple[ObjectSchema, ...]:
         """Custom objects that look up the opportunity."""
         return tuple(item for name, item in sorted(self.objects.items()) if name.endswith(CUSTOM))
 
-    def without(self, name: str, field_name: str) -> OrgSchema | None:
-        """The same without one field; None when it is not read anyway or nothing works without it."""
+    def without(self, name: str, field_name: str | None) -> OrgSchema:
+        """The same without a field, or without an object that is nothing without it; the deal itself stays."""
         item = self.objects.get(name)
-        if item is None or field_name not in item.fields or field_name in {"Id", item.stamp, item.parent}:
-            return None
-        return OrgSchema({**self.objects, name: item.without(field_name)}, self.absent)
+        if item is None or (field_name and field_name not in item.fields):
+            return self
+        if field_name and field_name not in {"Id", item.stamp, item.parent}:
+            return replace(self, objects={**self.objects, name: item.without(field_name)})
+        if name == OPPORTUNITY.name:
+            return self
+        others = {other: each for other, each in self.objects.items() if other != name}
+        return replace(self, objects=others, lost=(*self.lost, name))
+
+    def after(self, before: OrgSchema) -> OrgSchema:
+        """The same, with the names of what could be read ``before``."""
+        known = {*before.objects, *before.lost, *self.lost}
+        return replace(self, lost=tuple(sorted(known - self.objects.keys())))
+
+    @property
+    def closed(self) -> tuple[str, ...]:
+        """Objects that should be readable, or were, and are not."""
+        return tuple(sorted({*self.absent} - OPTIONAL | {*self.lost}))
 
     @property
     def multi_currency(self) -> bool:
@@ -167,8 +202,7 @@ class OrgSchema:
         """One sentence, with the fix, for each object that should be readable and is not, wholly or in part."""
         lines = [
             f"{name} is not readable: give the integration user Read and View All on it"
-            for name in self.absent
-            if name not in OPTIONAL
+            for name in self.closed
         ]
         for item in self.objects.values():
             if item.missing:
@@ -192,6 +226,8 @@ async def read_schema(reader: SalesforceReader, also: tuple[str, ...] = ()) -> O
     wanted = (deal, *ALL[1:], *await _related(reader))
     found = await together(*(_describe(reader, item) for item in wanted))
     objects = {item.name: item for item in found if item is not None}
+    if ACCOUNT.name not in objects and OPPORTUNITY.name in objects:
+        objects[OPPORTUNITY.name] = objects[OPPORTUNITY.name].without(ACCOUNT_NAME)
     return OrgSchema(objects, tuple(item.name for item in ALL if item.name not in objects))
 
 
@@ -215,7 +251,7 @@ async def _describe(reader: SalesforceReader, wanted: Wanted) -> ObjectSchema | 
         return None
 
 
-def object_schema(wanted: Wanted, described: Sequence[Described]) -> ObjectSchema:
+def object_schema(wanted: Wanted, described: Description) -> ObjectSchema:
     """The part of ``wanted`` that is really there, with the custom fields where they are wanted."""
     by_name = {item.name: item for item in described}
     chosen = [name for name in (*wanted.fields, *wanted.silent) if name in by_name]
@@ -230,6 +266,7 @@ def object_schema(wanted: Wanted, described: Sequence[Described]) -> ObjectSchem
         left_out=left_out,
         parent=wanted.parent,
         types={item.name: item.type for item in described},
+        replicateable=described.replicateable,
     )
 
 

@@ -7,6 +7,7 @@ SalesforceTrouble, a TransientError (try again later)
 ├── BudgetExhausted         the org's API calls of the day are used up: pause, do not ask again soon
 ├── LoginDelayed            the next login is not allowed yet
 ├── SchemaChanged           a field or object that was described is gone: describe again
+│   └── ObjectRefused       a query over one object is refused: leave that object or its field out
 ├── QueryTooLong            Salesforce gave up after 120 s: ask for less time at once
 ├── JobLost                 a bulk job failed or is forgotten: make it anew
 ├── QueryRefused            Salesforce does not accept the query as written
@@ -48,6 +49,15 @@ class LoginDelayed(SalesforceTrouble):
 
 class SchemaChanged(SalesforceTrouble):
     """A field or object known from describe is no longer there for this user."""
+
+
+class ObjectRefused(SchemaChanged):
+    """Salesforce refuses a query over one object; the others are not in doubt."""
+
+    def __init__(self, source: str, fields: tuple[str, ...], reason: str) -> None:
+        super().__init__(reason)
+        self.source = source
+        self.fields = fields
 
 
 class QueryTooLong(SalesforceTrouble):

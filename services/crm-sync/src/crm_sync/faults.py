@@ -55,7 +55,7 @@ _BY_CODE: Mapping[str, type[TrothError]] = {
     "EXCEEDED_ID_LIMIT": ReplicationLogLost,
     "API_DISABLED_FOR_ORG": AccessRefused,
     "API_CURRENTLY_DISABLED": AccessRefused,
-    "INSUFFICIENT_ACCESS": AccessRefused,
+    "INSUFFICIENT_ACCESS": SchemaChanged,
 }
 _HIDDEN = re.compile(r"No such column '([^']+)' on entity '([^']+)'")
 _DAILY_LIMIT = "TotalRequests"

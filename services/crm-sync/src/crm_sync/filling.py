@@ -23,7 +23,8 @@ async def filled(settings: CrmSettings, *, rebuild: bool, tell: Callable[[str], 
 
     ``tell`` hears how far it is. A service that runs for the same org is fenced and stops.
     """
-    clock, metrics = SystemClock(), CrmMetrics(CollectorRegistry())
+    clock = SystemClock()
+    metrics = CrmMetrics(CollectorRegistry(), clock)
     bus = KafkaBus(settings.kafka_bootstrap_servers, settings.kafka_producer_mode)
     async with connected(settings, clock, metrics) as reader, contextlib.aclosing(bus):
         scope = await open_scope(

@@ -5,13 +5,14 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from crm_sync.budget import Budget
+from troth_chassis.clock import Clock
 
 
 class CrmMetrics:
     """All instruments of the service; also watches every call to Salesforce."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.budget = Budget()
+    def __init__(self, registry: CollectorRegistry, clock: Clock) -> None:
+        self.budget = Budget(clock)
         self.published = Counter(
             "crm_sync_records_published", "Records published", ["topic"], registry=registry
         )
@@ -30,6 +31,11 @@ class CrmMetrics:
         )
         self.usage = Gauge(
             "crm_sync_api_usage_ratio", "The org's use of its daily API calls, 0 to 1", registry=registry
+        )
+        self.own = Gauge(
+            "crm_sync_own_calls_ratio",
+            "Our own calls in the last 24 hours by our share of the org's calls a day",
+            registry=registry,
         )
         self.progress = Gauge(
             "crm_sync_backfill_ratio", "Share of the first full read that is published", registry=registry
@@ -95,3 +101,4 @@ class CrmMetrics:
         self.budget.told(limit_info)
         if self.budget.limit:
             self.usage.set(self.budget.used / self.budget.limit)
+            self.own.set(self.budget.own.total / self.budget.ours)

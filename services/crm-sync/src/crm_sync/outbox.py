@@ -180,6 +180,10 @@ class Outbox:
         keys = self._publisher.keys(OPPORTUNITIES)
         return [key.removeprefix(prefix) for key in keys if key.startswith(prefix)]
 
+    def is_live(self, opportunity_id: str) -> bool:
+        """Whether that deal is published and not deleted."""
+        return self._publisher.is_live(OPPORTUNITIES, f"{self.org.id}:{opportunity_id}")
+
     def last_time(self) -> datetime:
         """A server time for what happens without an answer of the server."""
         return time_of(self._marks.next_version())

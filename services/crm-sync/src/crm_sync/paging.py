@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any, TypeVar
 
-from crm_sync.errors import LocatorLost, QueryTooLong
+from crm_sync.errors import LocatorLost, ObjectRefused, QueryRefused, QueryTooLong, SchemaChanged
 from crm_sync.fields import Record
 from crm_sync.salesforce import Page, SalesforceReader
 from crm_sync.soql import Query
@@ -35,7 +35,8 @@ async def together(*work: Coroutine[Any, Any, T]) -> list[T]:
 async def pages(reader: SalesforceReader, query: Query, first: Page | None = None) -> AsyncIterator[Page]:
     """Every page of the result, from a ``first`` one that is there already; rows can come twice, none is left out.
 
-    LocatorLost only when the chain breaks several times without a single new row.
+    LocatorLost only when the chain breaks several times without a single new row; ObjectRefused where Salesforce does
+    not take the query.
     """
     todo = deque([query])
     idle = 0
@@ -51,6 +52,8 @@ async def pages(reader: SalesforceReader, query: Query, first: Page | None = Non
                 raise
             todo.extendleft(reversed(halves))
             continue
+        except (SchemaChanged, QueryRefused) as error:
+            raise ObjectRefused(query.source, query.fields, str(error)) from error
         while page is not None:
             last = page.records[-1] if page.records else last
             yield page

@@ -9,15 +9,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from crm_sync.changes import changed_rows, deal_id, stamp_of
-from crm_sync.describe import (
-    ACCOUNT,
-    CONTACT_ROLE,
-    LINE_ITEM,
-    OPPORTUNITY,
-    TEAM_MEMBER,
-    ObjectSchema,
-    OrgSchema,
-)
+from crm_sync.describe import ACCOUNT, HISTORY, OPPORTUNITY, ObjectSchema, OrgSchema
 from crm_sync.errors import ReplicationLogLost
 from crm_sync.fields import Record
 from crm_sync.paging import pages, rows, together
@@ -27,12 +19,11 @@ from crm_sync.soql import Condition, Query
 from crm_sync.watermarks import ACCOUNTS, CHANGES, deletions_of, time_of
 from troth_contracts.sync import Watermark
 
-_STANDARD = (OPPORTUNITY.name, LINE_ITEM.name, CONTACT_ROLE.name, TEAM_MEMBER.name)
-
 
 def deletable(schema: OrgSchema) -> tuple[str, ...]:
     """Objects whose hard deletions are asked for; history rows go with their deal."""
-    return (*(name for name in _STANDARD if name in schema.objects), *(item.name for item in schema.related))
+    parts = (schema.deal, *schema.children)
+    return tuple(each.name for each in parts if each.name != HISTORY.name and each.replicateable)
 
 
 OVERLAP = timedelta(minutes=2)
@@ -137,9 +128,11 @@ class Poll:
         if not recent.is_news(schema.name, row_id, stamp, self._at):
             return
         deal = deal_id(schema, row)
+        former = self._scope.parents.deals_of([row_id])  # a part that was moved leaves another deal
+        found.ids.update(dict.fromkeys(sorted({*former, *([deal] if deal else [])})))
         if deal is None:
+            recent.note(schema.name, row_id, stamp, self._at)  # no deal that is read will do so
             return
-        found.ids[deal] = None
         last = self._scope.last_poll
         if last and stamp and stamp < last - self._overlap and not recent.knows(schema.name, row_id):
             self._scope.metrics.late_rows.labels(schema.name).inc()

@@ -57,12 +57,17 @@ class Description(tuple[Described, ...]):  # noqa: SLOT001  (a tuple has no room
     """The fields of an object, and what looks it up."""
 
     lookups: tuple[Lookup, ...] = ()
+    replicateable: bool = True
+    """Whether its deletions can be asked for."""
 
     @classmethod
-    def of(cls, fields: Iterable[Described], lookups: Iterable[Lookup] = ()) -> Description:
+    def of(
+        cls, fields: Iterable[Described], lookups: Iterable[Lookup] = (), *, replicateable: bool = True
+    ) -> Description:
         """A description."""
         made = cls(fields)
         made.lookups = tuple(lookups)
+        made.replicateable = replicateable
         return made
 
 

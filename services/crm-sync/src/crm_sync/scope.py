@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -18,9 +18,10 @@ from crm_sync.fields import is_deleted
 from crm_sync.metrics import CrmMetrics
 from crm_sync.outbox import Outbox
 from crm_sync.reference import ReferenceTable, default_currency, read_references
+from crm_sync.refusals import Refusals
 from crm_sync.salesforce import SalesforceReader
-from crm_sync.selection import LeftOut, Selection, resolved
-from crm_sync.watermarks import Watermarks, time_of
+from crm_sync.selection import NOT_READABLE, LeftOut, Selection, resolved
+from crm_sync.watermarks import FIELDS, Watermarks, time_of
 from crm_sync.whole import read_deals, rows_of
 from troth_chassis.publisher import Publisher
 from troth_contracts.crm import Deal
@@ -48,6 +49,8 @@ class Scope:
     metrics: CrmMetrics
     recent: Recent = field(default_factory=Recent)
     parents: Parents = field(default_factory=Parents)
+    open_deals: set[str] = field(default_factory=set)
+    """Published deals that are not closed."""
     selection: Selection = field(default_factory=Selection)
     left_out: LeftOut = field(default_factory=LeftOut)
     left_out_known: bool = False
@@ -82,19 +85,25 @@ class Scope:
 
     def _put(self, deal_id: str, records: DealRecords | None, version: int) -> bool:
         """Whether that makes a new record."""
-        if records is None or is_deleted(records.opportunity):
-            self.left_out.note(deal_id, None)
-            changed = self.outbox.deal_gone(deal_id, version)
-        else:
-            reason = self.selection.reason(records.opportunity)
-            self.left_out.note(deal_id, reason)
-            put = self.outbox.deal(records, version) if reason is None else None
-            changed = self.outbox.deal_gone(deal_id, version) if put is None else put
+        live = records if records is not None and not is_deleted(records.opportunity) else None
+        reason = self._reason(deal_id, live) if live else None
+        self.left_out.note(deal_id, reason)
+        wanted = None if reason else live
+        changed = self.outbox.deal(wanted, version) if wanted else self.outbox.deal_gone(deal_id, version)
         if records is not None:
             self._remember(deal_id, records, time_of(version))
-        live = records is not None and not is_deleted(records.opportunity)
-        self._count("unchanged" if not changed else "upsert" if live else "delete")
+        self._note_open(deal_id, wanted)
+        self._count("unchanged" if not changed else "upsert" if wanted else "delete")
         return changed
+
+    def _reason(self, deal_id: str, records: DealRecords) -> str | None:
+        return self.selection.reason(records.opportunity, published=self.outbox.is_live(deal_id))
+
+    def _note_open(self, deal_id: str, wanted: DealRecords | None) -> None:
+        if wanted is None or wanted.opportunity.get("IsClosed") is True:
+            self.open_deals.discard(deal_id)
+        else:
+            self.open_deals.add(deal_id)
 
     def _count(self, operation: str) -> None:
         self.metrics.records.labels(self.source, operation).inc()
@@ -105,11 +114,27 @@ class Scope:
         self.metrics.invisible.set(count)
 
     def detail(self) -> str | None:
-        """For people: what is left out or out of sight."""
+        """For people: what is left out, out of sight or not readable."""
+        self.metrics.left_out.clear()
         for reason, count in self.left_out.counts().items():
             self.metrics.left_out.labels(reason).set(count)
         hidden = f"invisible, not deleted: {self.invisible:,}" if self.invisible else ""
-        return "; ".join(part for part in (str(self.left_out), hidden) if part) or None
+        closed = f"not readable: {', '.join(self.schema.closed)}" if self.schema.closed else ""
+        return "; ".join(part for part in (str(self.left_out), hidden, closed) if part) or None
+
+    @property
+    def judged_again(self) -> bool:
+        """Whether deals are left out for a field that could not be read and now can."""
+        readable = all(name in self.schema.deal.fields for name in self.selection.fields)
+        return readable and self.left_out.counts()[NOT_READABLE] > 0
+
+    def note_published(self, deal: Deal) -> None:
+        """What was published before this process began; a later record of the same deal counts."""
+        self.parents.note_deal(deal)
+        if deal.is_closed or not self.outbox.is_live(deal.id):
+            self.open_deals.discard(deal.id)
+        else:
+            self.open_deals.add(deal.id)
 
     def forget_reads(self) -> None:
         """After a failed pass nothing counts as read."""
@@ -128,9 +153,18 @@ class Scope:
     def use(self, schema: OrgSchema) -> tuple[SchemaEvent, ...]:
         """Reads by another description from now on; returns what differs."""
         events = drift(self.schema, schema)
-        self.schema = schema
+        self.schema = schema.after(self.schema)
         self.outbox.org = _org(self.outbox.org.id, schema, self.outbox.org.default_currency)
         return events
+
+    @property
+    def fields_shown(self) -> str | None:
+        """Fingerprint of the fields that every published deal shows; None when that is not known."""
+        return self.marks.asked_scope(FIELDS)
+
+    async def keep_fields(self, fingerprint: str) -> None:
+        """From now on every published deal shows these fields."""
+        await self.outbox.commit([self.marks.moved(FIELDS, self.reader.server_time, scope=fingerprint)])
 
     async def read_references(self) -> list[ReferenceTable]:
         """The reference tables in full."""
@@ -151,16 +185,6 @@ def batches(ids: Sequence[str]) -> Iterator[Sequence[str]]:
     return (ids[start : start + BATCH] for start in range(0, len(ids), BATCH))
 
 
-async def reread(scope: Scope, beat: Callable[[], None]) -> None:
-    """Reads every published deal again: what changed moved no stamp, such as a new field or a formula."""
-    version = scope.marks.next_version(scope.reader.server_time)
-    scope.source = "reread"
-    for batch in batches(scope.outbox.live_ids()):
-        await scope.publish(batch, version)
-        await scope.outbox.commit()
-        beat()
-
-
 async def open_scope(
     reader: SalesforceReader,
     bus: Bus,
@@ -169,6 +193,7 @@ async def open_scope(
     currency: str | None,
     rebuild: bool,
     selection: Selection,
+    refusals: Refusals | None = None,
 ) -> Scope:
     """Logs in, describes, becomes the org's only writer and reads the positions back.
 
@@ -177,6 +202,8 @@ async def open_scope(
     org_id = await reader.org_id()
     wanted = await resolved(selection, reader)
     schema = await read_schema(reader, also=wanted.fields)
+    if refusals is not None:
+        schema = await refusals.left_out(schema, reader)
     org = _org(org_id, schema, await _default_currency(reader, schema, currency))
     publisher = await bus.open(org_id)
     marks = Watermarks(org_id, [record async for record in bus.read(CRM_STATE)])
@@ -185,8 +212,8 @@ async def open_scope(
         marks.forget()
     scope = Scope(reader, schema, marks, Outbox(publisher, marks, org, metrics), metrics, selection=wanted)
     async for record in bus.read(OPPORTUNITIES):
-        if isinstance(record.body, Deal):
-            scope.parents.note_deal(record.body)
+        if isinstance(record.body, Deal) and record.body.org_id == org_id:
+            scope.note_published(record.body)
     return scope
 
 

@@ -19,6 +19,8 @@ from troth_chassis.errors import PoisonError
 
 _MASTER = "012000000000000AAA"
 """Record type of a record that has none."""
+NOT_READABLE = "field_not_readable"
+"""A rule needs a field that Salesforce hides from the integration user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,13 @@ class Selection:
         ]
         return "; ".join(rules) or None
 
-    def reason(self, row: Record) -> str | None:
-        """The rule that leaves the deal out, or None. What cannot be read is let through to be reported."""
+    def reason(self, row: Record, *, published: bool) -> str | None:
+        """The rule that leaves the deal out, or None. What cannot be read is let through to be reported.
+
+        While a field that a rule needs is hidden nothing can be judged: ``published`` deals stay, others stay out.
+        """
+        if any(name not in row for name in self.fields):
+            return None if published else NOT_READABLE
         try:
             return self._reason(row)
         except PoisonError:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
+from crm_sync.fields import long_id
 from crm_sync.selection import Selection
+from troth_chassis.errors import PoisonError
 from troth_chassis.settings import ChassisSettings
 
 
@@ -37,6 +39,8 @@ class CrmSettings(ChassisSettings):
     """How far each poll reads back; a Salesforce transaction may commit 600 s after its stamp."""
     crm_deletes_seconds: float = Field(default=300.0, gt=0)
     crm_reference_seconds: float = Field(default=300.0, gt=0)
+    crm_reread_seconds: float = Field(default=900.0, gt=0)
+    """In which every open deal is read again: formulas change without a trace."""
     crm_sweep_seconds: float = Field(default=21_600.0, gt=0)
     """Between two full comparisons of what is published with what Salesforce shows."""
     crm_bulk_from: int = Field(default=20_000, ge=1)
@@ -47,7 +51,7 @@ class CrmSettings(ChassisSettings):
     crm_test_accounts: str = ""
     """Account ids whose deals are left out."""
     crm_created_from: date | None = None
-    """Deals created before this day are left out."""
+    """Deals created before this day (UTC) are left out."""
     crm_unit_field: str | None = None
     """Field of the opportunity that names its business unit; only those in ``crm_units`` are read."""
     crm_units: str = ""
@@ -89,6 +93,16 @@ class CrmSettings(ChassisSettings):
         if bool(self.crm_units) != bool(self.crm_unit_field):
             raise ValueError("TROTH_CRM_UNIT_FIELD and TROTH_CRM_UNITS are needed together")
         return self
+
+    @field_validator("crm_test_accounts")
+    @classmethod
+    def _ids(cls, value: str) -> str:
+        for each in _listed(value):
+            try:
+                long_id(each)
+            except PoisonError as error:
+                raise ValueError(error.reason) from error
+        return value
 
     @field_validator("crm_salesforce_url")
     @classmethod

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import itertools
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ import structlog
 from crm_sync.csv_rows import csv_rows
 from crm_sync.deal import DealRecords
 from crm_sync.describe import ObjectSchema, OrgSchema
-from crm_sync.errors import JobLost, QueryRefused, SalesforceUnavailable
+from crm_sync.errors import JobLost, ObjectRefused, QueryRefused, SalesforceUnavailable, SchemaChanged
 from crm_sync.fields import Record
 from crm_sync.paging import together
 from crm_sync.salesforce import JobPage, SalesforceReader
@@ -59,12 +58,6 @@ def job_query(schema: ObjectSchema) -> Query:
     """Everything of an object, in the order of the deals' ids."""
     order = (schema.parent, "Id") if schema.parent else ("Id",)
     return Query(schema.name, schema.fields, order=order)
-
-
-def digest(schema: OrgSchema) -> str:
-    """Changes with any of the queries: results of other queries cannot be gone on with."""
-    texts = (str(job_query(each)) for each in (schema.deal, *schema.children))
-    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
 
 
 class Snapshot:
@@ -160,7 +153,11 @@ class _Stream:
     async def open(self, *, anew: bool = False) -> None:
         """Makes the job unless it is there."""
         if anew or not self.job.id:
-            made = await self._reader.start_job(job_query(self.schema))
+            query = job_query(self.schema)
+            try:
+                made = await self._reader.start_job(query)
+            except SchemaChanged as error:
+                raise ObjectRefused(query.source, query.fields, str(error)) from error
             self.job, self.failed = BulkJob(object=self.schema.name, id=made), None
 
     async def done(self) -> bool:

@@ -25,7 +25,8 @@ from troth_contracts.topics import OPPORTUNITIES
 
 async def swept(settings: CrmSettings, *, repair: bool) -> Counter[str]:
     """How many differences of each kind; without ``repair`` they are not confirmed, and nothing is written."""
-    clock, metrics = SystemClock(), CrmMetrics(CollectorRegistry())
+    clock = SystemClock()
+    metrics = CrmMetrics(CollectorRegistry(), clock)
     bus = KafkaBus(settings.kafka_bootstrap_servers, settings.kafka_producer_mode)
     async with connected(settings, clock, metrics) as reader, contextlib.aclosing(bus):
         if repair:

@@ -13,20 +13,22 @@ import structlog
 from crm_sync.backfill import Backfill
 from crm_sync.budget import Level, Plan, Wanted
 from crm_sync.bus import Bus
-from crm_sync.describe import read_schema
+from crm_sync.describe import ALL, read_schema
 from crm_sync.errors import (
     AccessRefused,
     BudgetExhausted,
+    ObjectRefused,
     SalesforceTrouble,
     SalesforceUnavailable,
     SchemaChanged,
 )
-from crm_sync.faults import hidden_field
 from crm_sync.freshness import Freshness, reason_of
 from crm_sync.metrics import CrmMetrics
 from crm_sync.poll import Asked, Poll, Polled, behind
+from crm_sync.refusals import Refusals
+from crm_sync.reread import Rereads
 from crm_sync.salesforce import SalesforceReader
-from crm_sync.scope import Scope, open_scope, reread
+from crm_sync.scope import Scope, open_scope
 from crm_sync.settings import CrmSettings
 from crm_sync.sweep import Sweep
 from crm_sync.watermarks import SWEEP
@@ -63,11 +65,11 @@ class DealSync:
         self._overlap = timedelta(seconds=settings.crm_overlap_seconds)
         self._scope: Scope | None = None
         self._worked = False
-        self._reread = False
-        """A field was added: its values are in no published deal yet."""
+        self._refusals = Refusals(ports.clock)
+        self._rereads = Rereads(settings.crm_reread_seconds)
         self._late = False
         self._log_lost = False
-        self._told: tuple[Level, float] | None = None
+        self._told: tuple[Level, str] | None = None
         self._timetable = _Timetable(settings.crm_deletes_seconds, settings.crm_reference_seconds)
         self._freshness = Freshness(ports.health, ports.clock)
         self._stall_told: str | None = None
@@ -124,24 +126,30 @@ class DealSync:
         try:
             await self._pass(beat)
         except SchemaChanged as error:
-            if self._scope is None:
-                raise
             self._ports.log.warning("the org's schema changed", reason=str(error))
-            self._scope.forget_reads()
-            await self._describe(self._scope, error)
+            if isinstance(error, ObjectRefused):
+                self._refusals.note(error)
+            if self._scope is not None:
+                self._scope.forget_reads()
+                await self._describe(self._scope)
             await self._pass(beat)
 
-    async def _describe(self, scope: Scope, error: SchemaChanged | None = None) -> None:
-        """Takes over what is described now, minus the field that ``error`` names."""
-        schema = await read_schema(self._ports.reader, also=scope.selection.fields)
-        refused = hidden_field(error) if error else None
-        if refused:
-            schema = schema.without(*refused) or schema
-        events = scope.use(schema)
+    async def _describe(self, scope: Scope) -> None:
+        """Takes over what can be read now. What the deals show stays while nothing new comes with it."""
+        reader, shown = self._ports.reader, scope.fields_shown == scope.schema.fingerprint
+        schema = await read_schema(reader, also=scope.selection.fields)
+        events = scope.use(await self._refusals.left_out(schema, reader))
         for event in events:
             self._ports.metrics.schema_changes.labels(event.kind).inc()
             self._ports.log.warning("schema", kind=event.kind, object=event.object, field=event.field or None)
-        self._reread = self._reread or any(event.kind == "added" for event in events)
+        if shown and events and all(event.kind == "removed" for event in events):
+            await scope.keep_fields(scope.schema.fingerprint)
+        self._told_readable(scope)
+
+    def _told_readable(self, scope: Scope) -> None:
+        closed, problems = scope.schema.closed, scope.schema.problems()
+        detail = "; ".join(problems) if closed else "every object is readable"
+        self._ports.health.check("objects", ok=not closed, detail=detail)
 
     async def _pass(self, beat: Beat) -> None:
         scope = await self._opened()
@@ -155,16 +163,19 @@ class DealSync:
         self._timetable.done(asked, self._ports.clock.monotonic())
         self._covered(done)
         plan = self._plan()
-        level = plan.level
         self._moved(scope, done, plan.poll_seconds)
-        if self._reread and level < Level.NO_REREAD:
-            await reread(scope, beat)
-            self._reread = False
-        if level < Level.NO_SWEEP and self._sweep_due(scope, done):
-            await Sweep(scope, self._ports.bus, self._ports.log, self._overlap).run(beat)
-            self._log_lost = False
+        await self._beside(scope, done, plan, beat)
         self._ports.health.check("backfill", ok=True, detail=f"{scope.outbox.live_deals():,} deals")
         self._ports.health.check("budget", ok=True, detail="API calls are left")
+
+    async def _beside(self, scope: Scope, done: Polled, plan: Plan, beat: Beat) -> None:
+        """What the polls cannot find: whatever was missed, which is counted, and changes that move no stamp."""
+        if plan.level < Level.NO_SWEEP and self._sweep_due(scope, done, plan.stretch):
+            await Sweep(scope, self._ports.bus, self._ports.log, self._overlap).run(beat)
+            self._log_lost = False
+        if plan.level < Level.NO_REREAD:
+            now = self._ports.clock.monotonic()
+            await self._rereads.run(scope, now, plan.poll_seconds, plan.stretch, beat)
 
     def _moved(self, scope: Scope, done: Polled, interval: float) -> None:
         names = [each.name for each in (scope.schema.deal, *scope.schema.children)]
@@ -174,23 +185,34 @@ class DealSync:
 
     def _plan(self) -> Plan:
         """What the org's calls allow; told when it changes."""
+        plan = self._ports.metrics.budget.plan(self._wanted())
+        self._timetable.stretch = plan.stretch
+        told = (plan.level, f"{plan.poll_seconds:.2g}")
+        if told != self._told:
+            self._told = told
+            self._ports.log.info("plan", plan=str(plan))
+        return plan
+
+    def _wanted(self) -> Wanted:
         settings = self._settings
-        schema = self._scope.schema if self._scope else None
-        more = len(schema.related) if schema else 0
         wanted = Wanted(
             poll=settings.crm_poll_seconds,
             reference=settings.crm_reference_seconds,
             describe=DESCRIBE_EVERY,
             sweep=settings.crm_sweep_seconds,
-            objects=5 + more,
-            described=11 + more,
+            reread=settings.crm_reread_seconds,
         )
-        plan = self._ports.metrics.budget.plan(wanted)
-        self._timetable.stretch = plan.stretch
-        if (plan.level, plan.poll_seconds) != self._told:
-            self._told = (plan.level, plan.poll_seconds)
-            self._ports.log.info("plan", plan=str(plan))
-        return plan
+        if self._scope is None:
+            return wanted
+        schema = self._scope.schema
+        return dataclasses.replace(
+            wanted,
+            objects=1 + len(schema.children),
+            tables=schema.tables,
+            described=len(ALL) + len(schema.related),
+            deals=self._scope.outbox.live_deals(),
+            open_deals=len(self._scope.open_deals),
+        )
 
     async def status(self) -> dict[str, object]:
         """For ``/status``: the plan, what was read, and what is left out."""
@@ -198,6 +220,8 @@ class DealSync:
         return {
             "plan": {**dataclasses.asdict(plan), "level": plan.level.name.lower(), "text": str(plan)},
             "deals": scope.outbox.live_deals() if scope else None,
+            "open_deals": len(scope.open_deals) if scope else None,
+            "waiting_for_reread": self._rereads.waiting,
             "polled_at": scope.last_poll if scope else None,
             "seconds_since_moved": self._freshness.ages(),
             "stalled": self._freshness.stalled,
@@ -216,15 +240,15 @@ class DealSync:
         self._late = late is not None
         self._log_lost = self._log_lost or done.log_lost
 
-    def _sweep_due(self, scope: Scope, done: Polled) -> bool:
+    def _sweep_due(self, scope: Scope, done: Polled, stretch: float) -> bool:
         """Regularly, when deletions were lost, and when other deals are wanted than at the last sweep."""
         last = scope.marks.position(SWEEP)
         wanted = scope.selection.fingerprint
         if self._log_lost or last is None or scope.marks.asked_scope(SWEEP) != wanted:
             return True
-        if wanted and not scope.left_out_known:
+        if wanted and (not scope.left_out_known or scope.judged_again):
             return True
-        return done.at - last >= timedelta(seconds=self._settings.crm_sweep_seconds)
+        return done.at - last >= timedelta(seconds=self._settings.crm_sweep_seconds * stretch)
 
     async def _backfill(self, scope: Scope, beat: Beat) -> None:
         bulk_from = self._settings.crm_bulk_from
@@ -247,7 +271,9 @@ class DealSync:
                 currency=self._settings.crm_default_currency,
                 rebuild=self._rebuild,
                 selection=self._settings.selection,
+                refusals=self._refusals,
             )
+            self._told_readable(self._scope)
             for problem in self._scope.schema.problems():
                 ports.log.warning("not readable", problem=problem)
         return self._scope
@@ -263,9 +289,9 @@ class DealSync:
 
     async def _pause(self, error: BudgetExhausted, beat: Beat) -> None:
         """Alive, not ready, and silent towards Salesforce."""
-        reason = f"budget: the org's daily API calls are used up, next try in {PAUSE / 60:.0f} min"
+        reason = f"budget: {error}; next try in {PAUSE / 60:.0f} min"
         self._ports.health.check("budget", ok=False, detail=reason)
-        self._ports.log.warning("paused", reason=str(error))
+        self._ports.log.warning("paused", reason=reason)
         if self._scope is not None:
             outbox = self._scope.outbox
             await outbox.commit((), outbox.status("paused", outbox.last_time(), reason=reason))

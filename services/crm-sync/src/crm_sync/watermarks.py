@@ -19,6 +19,8 @@ ACCOUNTS = "accounts"
 """Server time from which renamed accounts must be looked for."""
 SWEEP = "sweep"
 """Server time of the last full comparison."""
+FIELDS = "fields"
+"""Server time at which every deal was known to show the fields of the mark's scope."""
 
 
 def deletions_of(name: str) -> str:
