@@ -53,7 +53,7 @@ class MemoryOrg:
     """Described, and yet refused in a query."""
     custom: tuple[Described, ...] = ()
     custom_objects: dict[str, tuple[Described, ...]] = field(default_factory=dict)
-    """Each looks up the opportunity by its field Deal__c."""
+    """Each with a field Deal__c looks up the opportunity by it; other lookups say their target."""
     calls: list[str] = field(default_factory=list)
     fault: Fault = lambda _call: None
     _deleted: list[tuple[str, str, datetime]] = field(default_factory=list)
@@ -137,11 +137,14 @@ class MemoryOrg:
         self._called(f"query {query.source}")
         if query.source in self.hidden:
             raise SchemaChanged(f"sObject type '{query.source}' is not supported")
-        for name in query.fields:
+        for path in query.fields:
+            way, _, name = path.rpartition(".")
             if name in self.hidden or name in self.unreadable:
-                raise SchemaChanged(f"INVALID_FIELD: No such column '{name}' on entity '{query.source}'.")
-        rows = [row for row in self.tables[query.source].values() if all(_holds(row, c) for c in query.where)]
-        rows.sort(key=lambda row: tuple(str(row.get(name)) for name in query.order))
+                entity = f"{way.removesuffix('__r')}__c" if way else query.source
+                raise SchemaChanged(f"INVALID_FIELD: No such column '{name}' on entity '{entity}'.")
+        every = self.tables[query.source].values()
+        rows = [row for row in every if all(_holds(_at(self, row, c.field), c) for c in query.where)]
+        rows.sort(key=lambda row: tuple(str(_at(self, row, name) or "") for name in query.order))
         return self._page([_project(self, row, query.fields) for row in rows], 0)
 
     async def more(self, next_url: str) -> Page:
@@ -153,8 +156,15 @@ class MemoryOrg:
 
     async def describe(self, name: str) -> Description:
         self._called(f"describe {name}")
+        lookups = [
+            Lookup(other, each.name)
+            for other, fields in self.custom_objects.items()
+            for each in fields
+            if each.target == name or (each.name == "Deal__c" and name == "Opportunity")
+        ]
         if name in self.custom_objects and name not in self.hidden:
-            return Description.of(self.custom_objects[name])
+            shown = (each for each in self.custom_objects[name] if each.name not in self.hidden)
+            return Description.of(shown, lookups)
         wanted = next((item for item in ALL if item.name == name), None)
         if wanted is None or name in self.hidden:
             raise SchemaChanged(f"{name} is not there")
@@ -163,8 +173,7 @@ class MemoryOrg:
         standard = tuple(Described(n, _type(n), custom=False, filterable=True, label=n) for n in names)
         custom = self.custom if name == "Opportunity" else ()
         shown = (item for item in custom if item.name not in self.hidden)
-        lookups = [Lookup(child, "Deal__c") for child in self.custom_objects]
-        return Description.of((*standard, *shown), lookups if name == "Opportunity" else ())
+        return Description.of((*standard, *shown), lookups)
 
     async def deleted(self, name: str, start: datetime, end: datetime) -> Deletions:
         self._called(f"deleted {name}")
@@ -224,8 +233,18 @@ class MemoryOrg:
         return Page(tuple(rows[start:end]), len(rows), next_url, self.now.replace(microsecond=0))
 
 
-def _holds(row: Record, condition: Condition) -> bool:
-    value, wanted = row.get(condition.field), condition.value
+def _at(org: MemoryOrg, row: Record, path: str) -> Any:
+    """The value at a path through lookups."""
+    way, _, rest = path.partition(".")
+    if not rest:
+        return row.get(way)
+    key = row.get(f"{way[:-3]}__c" if way.endswith("__r") else f"{way}Id")
+    found = next((table[key] for table in org.tables.values() if key in table), None)
+    return None if found is None else _at(org, found, rest)
+
+
+def _holds(value: Any, condition: Condition) -> bool:
+    wanted = condition.value
     if isinstance(wanted, tuple):
         return value in wanted
     left: Any = value
@@ -269,10 +288,18 @@ def _flat(row: Record, fields: Sequence[str]) -> dict[str, str]:
 
 
 def _project(org: MemoryOrg, row: dict[str, Any], fields: Sequence[str]) -> dict[str, Any]:
-    shown = {name: row.get(name) for name in fields if "." not in name}
-    if "Account.Name" in fields:
-        shown["Account"] = org.tables["Account"].get(row.get("AccountId") or "")
-    return {"attributes": {"type": "any"}, **shown}
+    """The row as REST shows it; a record that is looked up lies within, or null where there is none."""
+    shown: dict[str, Any] = {"attributes": {"type": "any"}}
+    for name in fields:
+        inner, (*way, last) = shown, name.split(".")
+        for place, step in enumerate(way):
+            known = _at(org, row, ".".join([*way[: place + 1], "Id"]))
+            inner = inner.setdefault(step, {} if known else None)
+            if inner is None:
+                break
+        else:
+            inner[last] = _at(org, row, name)
+    return shown
 
 
 class _MemoryWriter(ScopeWriter):

@@ -32,13 +32,15 @@ class DealRole(Contract, frozen=True):
 
 
 class RelatedRecord(Contract, frozen=True):
-    """A record of a custom object that looks up the deal, as far as it can be read."""
+    """A record of a custom object that looks up the deal, over one or two hops, as far as it can be read."""
 
     object: str
     """API name of the custom object."""
     id: str
     fields: dict[str, str] = {}
-    """Its fields by API name, as text; empty ones are left out. Dates are ``YYYY-MM-DD``."""
+    """Its fields by API name, as text; empty ones are left out. Dates are ``YYYY-MM-DD``.
+
+    Fields of a record it looks up stand beside them by their path (``Feature__r.Due__c``)."""
     source_modified_at: Instant | None = None
 
 

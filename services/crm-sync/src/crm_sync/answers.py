@@ -37,8 +37,15 @@ def read_deletions(body: Any, _headers: Mapping[str, str]) -> Deletions:
 
 
 def _described(item: Mapping[str, Any]) -> Described:
-    label = item.get("label") or item["name"]
-    return Described(item["name"], item["type"], bool(item.get("custom")), bool(item["filterable"]), label)
+    targets = item.get("referenceTo") or ()
+    return Described(
+        name=item["name"],
+        type=item["type"],
+        custom=bool(item.get("custom")),
+        filterable=bool(item["filterable"]),
+        label=item.get("label") or item["name"],
+        target=targets[0] if len(targets) == 1 else None,
+    )
 
 
 @contextlib.contextmanager

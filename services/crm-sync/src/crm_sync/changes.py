@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from crm_sync.describe import ObjectSchema
 from crm_sync.fields import Record
-from crm_sync.soql import Condition, Query, parse_time
+from crm_sync.soql import Condition, Query, parse_time, value_at
 from troth_contracts.crm import Deal
 
 SETTLED = timedelta(seconds=600)
@@ -21,23 +21,32 @@ SETTLED = timedelta(seconds=600)
 _SECOND = timedelta(seconds=1)
 
 
-def changed_rows(schema: ObjectSchema, since: datetime | None) -> Query:
-    """Ids and stamps of the rows of an object stamped at ``since`` or later; all rows for None."""
-    fields = ["Id", schema.stamp] + ([schema.parent] if schema.parent else [])
-    where = () if since is None else (Condition(schema.stamp, ">=", since),)
-    return Query(schema.name, tuple(fields), where, order=(schema.stamp, "Id"))
+def changed_rows(schema: ObjectSchema, since: datetime | None, stamp: str | None = None) -> Query:
+    """Ids and stamps of the rows of an object stamped at ``since`` or later; all rows for None.
+
+    ``stamp`` is the path to another stamp than the object's own.
+    """
+    by = stamp or schema.stamp
+    fields = ["Id", by] + ([schema.parent] if schema.parent else [])
+    where = () if since is None else (Condition(by, ">=", since),)
+    return Query(schema.name, tuple(fields), where, order=(by, "Id"))
 
 
 def deal_id(schema: ObjectSchema, row: Record) -> str | None:
     """The opportunity a listed row belongs to; None where a custom lookup is empty."""
-    found = row[schema.parent or "Id"]
+    found = value_at(row, schema.parent or "Id")
     return str(found) if found else None
 
 
 def stamp_of(schema: ObjectSchema, row: Record) -> datetime | None:
     """When Salesforce says the row last changed, UTC; None when that cannot be read."""
+    return stamp_at(row, schema.stamp)
+
+
+def stamp_at(row: Record, path: str) -> datetime | None:
+    """The same by the stamp at another path."""
     try:
-        return parse_time(str(row.get(schema.stamp)))
+        return parse_time(str(value_at(row, path)))
     except ValueError:
         return None
 

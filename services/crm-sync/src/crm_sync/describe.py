@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from crm_sync.errors import AccessRefused, SchemaChanged
 from crm_sync.paging import together
+from crm_sync.related import CUSTOM, Related, Seen, looked_up, one_hop, two_hops
 from crm_sync.salesforce import Described, Description, SalesforceReader
 
 STAMPS = ("SystemModstamp", "LastModifiedDate", "CreatedDate")
@@ -78,11 +79,6 @@ PRODUCT = Wanted("Product2", _names("Id Name ProductCode Family IsActive IsDelet
 ACCOUNT = Wanted("Account", _names("Id Name SystemModstamp"))
 """Its name is in the deal, and a rename moves no stamp of the deal."""
 
-CUSTOM = "__c"
-"""Ending of the name of what an administrator added."""
-MOST_RELATED = 10
-"""Each costs calls in every poll."""
-
 CHILDREN = (LINE_ITEM, CONTACT_ROLE, TEAM_MEMBER, HISTORY)
 REFERENCES = (STAGE, CURRENCY, DATED_RATE, USER, PRODUCT)
 ALL = (OPPORTUNITY, *CHILDREN, *REFERENCES, ACCOUNT)
@@ -106,6 +102,14 @@ class ObjectSchema:
     """Salesforce's type of each field."""
     replicateable: bool = True
     """Whether its deletions can be asked for; else only a sweep finds them."""
+    shown_stamps: tuple[str, ...] = ()
+    """Paths to the stamps of looked-up records whose fields it shows: their changes are its changes."""
+
+    @property
+    def trails(self) -> tuple[tuple[str, str], ...]:
+        """Under which name, and by the stamp at which path, its changes are listed."""
+        others = ((f"{self.name} {path}", path) for path in self.shown_stamps if path in self.fields)
+        return ((self.name, self.stamp), *others)
 
     def without(self, name: str) -> ObjectSchema:
         """The same without a field that Salesforce refuses."""
@@ -125,6 +129,8 @@ class OrgSchema:
     absent: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
     """Could be read before, or is described and yet refused."""
+    custom: tuple[str, ...] = ()
+    """Every custom object that was described on the way."""
     deal: ObjectSchema = field(init=False)
 
     def __post_init__(self) -> None:
@@ -157,7 +163,7 @@ class OrgSchema:
 
     @property
     def related(self) -> tuple[ObjectSchema, ...]:
-        """Custom objects that look up the opportunity."""
+        """Custom objects that look up the opportunity, over one or two hops."""
         return tuple(item for name, item in sorted(self.objects.items()) if name.endswith(CUSTOM))
 
     def without(self, name: str, field_name: str | None) -> OrgSchema:
@@ -217,57 +223,89 @@ class OrgSchema:
         return tuple(lines)
 
 
-async def read_schema(reader: SalesforceReader, also: tuple[str, ...] = ()) -> OrgSchema:
+async def read_schema(
+    reader: SalesforceReader, also: tuple[str, ...] = (), known: tuple[str, ...] = ()
+) -> OrgSchema:
     """Describes every object; AccessRefused when there are no opportunities to be read.
 
-    ``also`` names further fields of the opportunity that must be read.
+    ``also`` names further fields of the opportunity that must be read; ``known`` further objects that were found
+    before, which spares asking for them one after the other.
     """
     deal = replace(OPPORTUNITY, fields=tuple(dict.fromkeys((*OPPORTUNITY.fields, *also))))
-    wanted = (deal, *ALL[1:], *await _related(reader))
-    found = await together(*(_describe(reader, item) for item in wanted))
-    objects = {item.name: item for item in found if item is not None}
+    seen: Seen = {}
+    await _see(reader, seen, (*(item.name for item in ALL), *known))
+    first = one_hop(seen[OPPORTUNITY.name])
+    await _see(reader, seen, (each.name for each in first))
+    second = two_hops(first, seen)
+    others = {each.name for each in (*first, *second)}
+    beside = {each.name: looked_up(each, seen, others) for each in first}
+    await _see(reader, seen, (*others, *(name for ways in beside.values() for name in ways.values())))
+    wanted = (deal, *ALL[1:], *map(_wanted, (*first, *second)))
+    objects = {
+        item.name: object_schema(item, told, _shown(beside.get(item.name, {}), seen))
+        for item in wanted
+        if (told := seen[item.name]) is not None
+    }
     if ACCOUNT.name not in objects and OPPORTUNITY.name in objects:
         objects[OPPORTUNITY.name] = objects[OPPORTUNITY.name].without(ACCOUNT_NAME)
-    return OrgSchema(objects, tuple(item.name for item in ALL if item.name not in objects))
+    absent = tuple(item.name for item in ALL if item.name not in objects)
+    return OrgSchema(objects, absent, custom=tuple(sorted(seen.keys() - {item.name for item in ALL})))
 
 
-async def _related(reader: SalesforceReader) -> list[Wanted]:
-    """Custom objects that look up the opportunity; of several lookups in one object the first counts."""
+async def _see(reader: SalesforceReader, seen: Seen, names: Iterable[str]) -> None:
+    """Describes, at once, what was not yet."""
+    new = [name for name in dict.fromkeys(names) if name not in seen]
+    seen.update(zip(new, await together(*(_described(reader, name) for name in new)), strict=True))
+
+
+async def _described(reader: SalesforceReader, name: str) -> Description | None:
     try:
-        lookups = (await reader.describe(OPPORTUNITY.name)).lookups
-    except SchemaChanged:
-        return []
-    first = {each.name: each.field for each in reversed(lookups) if each.name.endswith(CUSTOM)}
-    return [
-        Wanted(name, ("Id", "IsDeleted", field_name, "SystemModstamp"), parent=field_name, custom=True)
-        for name, field_name in sorted(first.items())[:MOST_RELATED]
-    ]
-
-
-async def _describe(reader: SalesforceReader, wanted: Wanted) -> ObjectSchema | None:
-    try:
-        return object_schema(wanted, await reader.describe(wanted.name))
+        return await reader.describe(name)
     except SchemaChanged:
         return None
 
 
-def object_schema(wanted: Wanted, described: Description) -> ObjectSchema:
-    """The part of ``wanted`` that is really there, with the custom fields where they are wanted."""
+def _wanted(found: Related) -> Wanted:
+    fields = ("Id", "IsDeleted", found.parent, "SystemModstamp")
+    return Wanted(found.name, fields, parent=found.parent, custom=True)
+
+
+def _shown(ways: Mapping[str, str], seen: Seen) -> dict[str, Description]:
+    return {way: told for way, name in ways.items() if (told := seen[name]) is not None}
+
+
+def object_schema(
+    wanted: Wanted, described: Description, shown: Mapping[str, Description] | None = None
+) -> ObjectSchema:
+    """The part of ``wanted`` that is really there, with the custom fields where they are wanted.
+
+    ``shown`` are the objects it looks up whose fields it shows as its own, by relationship.
+    """
     by_name = {item.name: item for item in described}
-    chosen = [name for name in (*wanted.fields, *wanted.silent) if name in by_name]
-    custom, left_out = _custom(described) if wanted.custom else ((), ())
+    for way, told in (shown or {}).items():
+        by_name |= {f"{way}.{item.name}": item for item in told if item.custom or item.name == STAMPS[0]}
+    chosen = [name for name in (*wanted.fields, *wanted.silent) if _is_there(name, by_name)]
+    custom, left_out = _custom(by_name) if wanted.custom else ((), ())
     account = [ACCOUNT_NAME] if wanted.name == OPPORTUNITY.name and "AccountId" in by_name else []
+    trails = [name for name in by_name if name.endswith(f".{STAMPS[0]}") and by_name[name].filterable]
     return ObjectSchema(
         name=wanted.name,
-        fields=tuple(dict.fromkeys((*chosen, *account, *custom))),
+        fields=tuple(dict.fromkeys((*chosen, *account, *custom, *trails))),
         stamp=_stamp(wanted, by_name),
         custom=custom,
-        missing=tuple(name for name in wanted.fields if name not in by_name),
+        missing=tuple(name for name in wanted.fields if not _is_there(name, by_name)),
         left_out=left_out,
         parent=wanted.parent,
-        types={item.name: item.type for item in described},
+        types={name: item.type for name, item in by_name.items()},
         replicateable=described.replicateable,
+        shown_stamps=tuple(trails),
     )
+
+
+def _is_there(name: str, by_name: Mapping[str, Described]) -> bool:
+    """Whether the field, or the lookup that a path begins with, can be read."""
+    first, _, rest = name.partition(".")
+    return name in by_name or (bool(rest) and f"{first.removesuffix('__r')}{CUSTOM}" in by_name)
 
 
 def _stamp(wanted: Wanted, by_name: Mapping[str, Described]) -> str:
@@ -276,8 +314,8 @@ def _stamp(wanted: Wanted, by_name: Mapping[str, Described]) -> str:
     return next(usable, wanted.stamps[-1])
 
 
-def _custom(described: Sequence[Described]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    names = [item.name for item in described if item.custom and item.type not in _UNREADABLE]
+def _custom(by_name: Mapping[str, Described]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    names = [name for name, item in by_name.items() if item.custom and item.type not in _UNREADABLE]
     kept: list[str] = []
     room = LONGEST_CUSTOM
     for name in names:

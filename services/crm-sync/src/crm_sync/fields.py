@@ -7,7 +7,7 @@ from datetime import date, datetime
 from decimal import Context, Decimal
 from functools import lru_cache
 
-from crm_sync.soql import parse_time
+from crm_sync.soql import parse_time, value_at
 from troth_chassis.errors import PoisonError
 
 Record = Mapping[str, object]
@@ -37,7 +37,10 @@ def _checksum(part: str) -> str:
 
 def text(record: Record, field: str) -> str | None:
     """A text that can be sent on; empty is null, as in Salesforce."""
-    value = record.get(field)
+    return _text(record.get(field), field)
+
+
+def _text(value: object, field: str) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
@@ -127,13 +130,13 @@ def flag(record: Record, field: str) -> bool:
 
 
 def as_text(record: Record, field: str) -> str | None:
-    """Any value as text; None for what is empty or no plain value."""
-    value = record.get(field)
+    """Any value as text, also one of another record by its path; None for what is empty or no plain value."""
+    value = value_at(record, field)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float | Decimal):
         return str(plain(value, field))
-    return text(record, field) if value is None or isinstance(value, str) else None
+    return _text(value, field) if isinstance(value, str) else None
 
 
 def is_deleted(record: Record) -> bool:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from crm_sync.changes import changed_rows, deal_id, stamp_of
+from crm_sync.changes import changed_rows, deal_id, stamp_at
 from crm_sync.describe import ACCOUNT, HISTORY, OPPORTUNITY, ObjectSchema, OrgSchema
 from crm_sync.errors import ReplicationLogLost
 from crm_sync.fields import Record
@@ -66,9 +66,11 @@ class _Found:
 
 @dataclass(slots=True)
 class _Listing:
-    """Ids and stamps of one object."""
+    """Ids and stamps of one object, or of what it shows of another."""
 
     schema: ObjectSchema
+    trail: str
+    path: str
     at: datetime | None = None
     """Server time of the first page."""
     rows: list[Record] = field(default_factory=list)
@@ -106,7 +108,7 @@ class Poll:
         schemas = (scope.schema.deal, *scope.schema.children)
         names = deletable(scope.schema) if asked.deletions else ()
         until = scope.reader.server_time
-        lists = [_Listing(schema) for schema in schemas]
+        lists = [_Listing(schema, *trail) for schema in schemas for trail in schema.trails]
         await together(
             *(self._list(listing, start, beat) for listing in lists),
             *(self._deletions(name, until, found) for name in names),
@@ -114,29 +116,30 @@ class Poll:
         self._version = scope.marks.next_version(min(listing.at or until for listing in lists))
         for listing in lists:
             for row in listing.rows:
-                self._judge(listing.schema, row, found)
+                self._judge(listing, row, found)
         return found
 
     async def _list(self, listing: _Listing, start: datetime | None, beat: Beat) -> None:
-        async for page in pages(self._scope.reader, changed_rows(listing.schema, start)):
+        async for page in pages(self._scope.reader, changed_rows(listing.schema, start, listing.path)):
             listing.at = listing.at or page.server_time
             listing.rows += page.records
             beat()
 
-    def _judge(self, schema: ObjectSchema, row: Record, found: _Found) -> None:
-        recent, row_id, stamp = self._scope.recent, str(row["Id"]), stamp_of(schema, row)
-        if not recent.is_news(schema.name, row_id, stamp, self._at):
+    def _judge(self, listing: _Listing, row: Record, found: _Found) -> None:
+        recent, trail, row_id = self._scope.recent, listing.trail, str(row["Id"])
+        stamp = stamp_at(row, listing.path)
+        if not recent.is_news(trail, row_id, stamp, self._at):
             return
-        deal = deal_id(schema, row)
+        deal = deal_id(listing.schema, row)
         former = self._scope.parents.deals_of([row_id])  # a part that was moved leaves another deal
         found.ids.update(dict.fromkeys(sorted({*former, *([deal] if deal else [])})))
         if deal is None:
-            recent.note(schema.name, row_id, stamp, self._at)  # no deal that is read will do so
+            recent.note(trail, row_id, stamp, self._at)  # no deal that is read will do so
             return
         last = self._scope.last_poll
-        if last and stamp and stamp < last - self._overlap and not recent.knows(schema.name, row_id):
-            self._scope.metrics.late_rows.labels(schema.name).inc()
-            self._log.warning("a row became visible late", object=schema.name, stamp=stamp.isoformat())
+        if last and stamp and stamp < last - self._overlap and not recent.knows(trail, row_id):
+            self._scope.metrics.late_rows.labels(listing.schema.name).inc()
+            self._log.warning("a row became visible late", object=trail, stamp=stamp.isoformat())
 
     async def _restaged(self, found: _Found) -> None:
         """Editing what a stage means changes all its deals without moving a stamp (reference: 6.1)."""

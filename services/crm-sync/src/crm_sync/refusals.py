@@ -51,8 +51,9 @@ def _refused_fields(error: ObjectRefused) -> tuple[str, ...]:
     """Fields as the query spelt them; a field of another record is named there without the way to it."""
     hidden, relationship = hidden_field(error), _RELATIONSHIP.search(str(error))
     if hidden:
-        _, name = hidden
-        return tuple(each for each in error.fields if each == name or each.endswith(f".{name}"))
+        entity, name = hidden
+        own = entity == error.source
+        return tuple(each for each in error.fields if (each == name if own else each.endswith(f".{name}")))
     if relationship:
         return tuple(each for each in error.fields if each.startswith(f"{relationship[1]}."))
     return ()

@@ -43,6 +43,8 @@ class Described:
     custom: bool
     filterable: bool
     label: str
+    target: str | None = None
+    """The one object that a lookup refers to."""
 
 
 @dataclass(frozen=True, slots=True)

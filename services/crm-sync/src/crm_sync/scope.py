@@ -9,7 +9,7 @@ from typing import Literal
 
 from crm_sync.budget import BATCH
 from crm_sync.bus import Bus
-from crm_sync.changes import Parents, Recent, stamp_of
+from crm_sync.changes import Parents, Recent, stamp_at
 from crm_sync.deal import DealRecords, Org
 from crm_sync.describe import OrgSchema, read_schema
 from crm_sync.drift import SchemaEvent, drift
@@ -146,8 +146,8 @@ class Scope:
         self.parents.note_account(str(records.opportunity.get("AccountId") or ""), deal_id)
         for name, rows in rows_of(records).items():
             for row in rows:
-                stamp = stamp_of(self.schema.objects[name], row)
-                self.recent.note(name, str(row["Id"]), stamp, read_at)
+                for trail, path in self.schema.objects[name].trails:
+                    self.recent.note(trail, str(row["Id"]), stamp_at(row, path), read_at)
                 self.parents.note(str(row["Id"]), deal_id)
 
     def use(self, schema: OrgSchema) -> tuple[SchemaEvent, ...]:

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import msgspec
 import structlog
 
+from crm_sync.changes import deal_id
 from crm_sync.csv_rows import csv_rows
 from crm_sync.deal import DealRecords
 from crm_sync.describe import ObjectSchema, OrgSchema
@@ -141,7 +142,6 @@ class _Stream:
         """With the locator of the page that holds the next row."""
         self.rows = 0
         self.failed: str | None = None
-        self._key = schema.parent or "Id"
         self._after = after
         self._last = ""
         self._head: Record | None = None
@@ -181,7 +181,7 @@ class _Stream:
     async def through(self, last: str) -> list[Record]:
         """The rows up to the deal ``last``."""
         found: list[Record] = []
-        while (row := await self._peek()) is not None and str(row[self._key]) <= last:
+        while (row := await self._peek()) is not None and (deal_id(self.schema, row) or "") <= last:
             self._head = None
             found.append(row)
         return found
@@ -205,7 +205,7 @@ class _Stream:
         while not self.job.finished:
             async with contextlib.aclosing(self._page()) as rows:
                 async for row in rows:
-                    key = str(row[self._key] or "")
+                    key = deal_id(self.schema, row) or ""
                     if key < self._last:
                         raise QueryRefused(f"bulk rows of {self.schema.name} are not in the order of ids")
                     self._last = key

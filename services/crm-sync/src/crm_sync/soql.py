@@ -61,7 +61,7 @@ class Query:
         if self.order == ("Id",):
             return (self._and(Condition("Id", ">", str(row["Id"]))),)
         stamp = self.order[0]
-        second = parse_time(str(row[stamp]))
+        second = parse_time(str(value_at(row, stamp)))
         rest = tuple(known for known in self.where if (known.field, known.operator) not in _lower(stamp))
         tie = Condition(stamp, "=", second)
         later = Condition(stamp, ">", second)
@@ -98,6 +98,16 @@ class Query:
             if (known.field, known.operator) != (condition.field, condition.operator)
         )
         return replace(self, where=(*kept, condition))
+
+
+def value_at(row: Mapping[str, object], path: str) -> object:
+    """The value of a field as queries spell it, such as ``Account.Name``; None where a record on the way is missing."""
+    if "." not in path:
+        return row.get(path)
+    found: object = row
+    for name in path.split("."):
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found
 
 
 def _lower(stamp: str) -> set[tuple[str, str]]:

@@ -137,7 +137,7 @@ class DealSync:
     async def _describe(self, scope: Scope) -> None:
         """Takes over what can be read now. What the deals show stays while nothing new comes with it."""
         reader, shown = self._ports.reader, scope.fields_shown == scope.schema.fingerprint
-        schema = await read_schema(reader, also=scope.selection.fields)
+        schema = await read_schema(reader, scope.selection.fields, scope.schema.custom)
         events = scope.use(await self._refusals.left_out(schema, reader))
         for event in events:
             self._ports.metrics.schema_changes.labels(event.kind).inc()
@@ -207,9 +207,9 @@ class DealSync:
         schema = self._scope.schema
         return dataclasses.replace(
             wanted,
-            objects=1 + len(schema.children),
+            objects=sum(len(each.trails) for each in (schema.deal, *schema.children)),
             tables=schema.tables,
-            described=len(ALL) + len(schema.related),
+            described=len(ALL) + len(schema.custom),
             deals=self._scope.outbox.live_deals(),
             open_deals=len(self._scope.open_deals),
         )

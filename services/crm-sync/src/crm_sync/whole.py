@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from crm_sync.changes import deal_id
 from crm_sync.deal import DealRecords
 from crm_sync.describe import CONTACT_ROLE, HISTORY, LINE_ITEM, TEAM_MEMBER, ObjectSchema, OrgSchema
 from crm_sync.fields import Record
@@ -65,7 +66,9 @@ def _part(by_object: Mapping[str, _Parts], name: str, deal_id: str) -> Sequence[
 def _by_deal(child: ObjectSchema, rows: Sequence[Record]) -> _Parts:
     found: defaultdict[str, list[Record]] = defaultdict(list)
     for row in rows:
-        found[str(row[child.parent or "Id"])].append(row)
+        deal = deal_id(child, row)
+        if deal is not None:
+            found[deal].append(row)
     return found
 
 
