@@ -291,13 +291,12 @@ def _project(org: MemoryOrg, row: dict[str, Any], fields: Sequence[str]) -> dict
     """The row as REST shows it; a record that is looked up lies within, or null where there is none."""
     shown: dict[str, Any] = {"attributes": {"type": "any"}}
     for name in fields:
-        inner, (*way, last) = shown, name.split(".")
+        inner: Any = shown
+        *way, last = name.split(".")
         for place, step in enumerate(way):
             known = _at(org, row, ".".join([*way[: place + 1], "Id"]))
-            inner = inner.setdefault(step, {} if known else None)
-            if inner is None:
-                break
-        else:
+            inner = None if inner is None else inner.setdefault(step, {} if known else None)
+        if inner is not None:
             inner[last] = _at(org, row, name)
     return shown
 

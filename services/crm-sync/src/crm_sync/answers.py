@@ -37,7 +37,7 @@ def read_deletions(body: Any, _headers: Mapping[str, str]) -> Deletions:
 
 
 def _described(item: Mapping[str, Any]) -> Described:
-    targets = item.get("referenceTo") or ()
+    targets = list(item.get("referenceTo") or ())
     return Described(
         name=item["name"],
         type=item["type"],
