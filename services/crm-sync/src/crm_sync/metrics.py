@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from crm_sync.budget import Budget
@@ -12,6 +14,7 @@ class CrmMetrics:
     """All instruments of the service; also watches every call to Salesforce."""
 
     def __init__(self, registry: CollectorRegistry, clock: Clock) -> None:
+        self._clock = clock
         self.budget = Budget(clock)
         self.published = Counter(
             "crm_sync_records_published", "Records published", ["topic"], registry=registry
@@ -42,12 +45,18 @@ class CrmMetrics:
         )
         self.fresh_at = Gauge(
             "crm_sync_fresh_timestamp_seconds",
-            "Source server time up to which all is published",
+            "Source server time up to which all is published: the last success",
             registry=registry,
         )
         self.object_fresh_at = Gauge(
             "crm_sync_object_fresh_timestamp_seconds",
             "Source server time up to which all changes of an object are published",
+            ["object"],
+            registry=registry,
+        )
+        self.lag = Gauge(
+            "crm_sync_lag_seconds",
+            "Seconds since the newest poll of an object that is published; grows while nothing succeeds",
             ["object"],
             registry=registry,
         )
@@ -90,6 +99,12 @@ class CrmMetrics:
             registry=registry,
         )
         self.poll_seconds = Histogram("crm_sync_poll_seconds", "Duration of a poll", registry=registry)
+
+    def moved(self, name: str, at: datetime) -> None:
+        """Everything of an object up to ``at``, server time, is published now."""
+        since = self._clock.monotonic()
+        self.object_fresh_at.labels(name).set(at.timestamp())
+        self.lag.labels(name).set_function(lambda: self._clock.monotonic() - since)
 
     def logged_in(self, result: str) -> None:
         """Counts a login; ``result`` is ok or failed."""

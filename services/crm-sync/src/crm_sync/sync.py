@@ -181,7 +181,7 @@ class DealSync:
         names = [each.name for each in (scope.schema.deal, *scope.schema.children)]
         self._freshness.moved(names, done.at, interval)
         for name in names:
-            self._ports.metrics.object_fresh_at.labels(name).set(done.at.timestamp())
+            self._ports.metrics.moved(name, done.at)
 
     def _plan(self) -> Plan:
         """What the org's calls allow; told when it changes."""
