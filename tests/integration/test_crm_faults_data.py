@@ -75,8 +75,10 @@ async def test_a_transaction_of_an_hour_is_caught_and_counted(tmp_path: Path, ka
 async def test_a_row_with_an_old_stamp_that_nothing_announces_is_found_by_the_sweep(
     tmp_path: Path, kafka: str
 ) -> None:
-    rarely = {"TROTH_CRM_REREAD_SECONDS": "86400"}  # or that would find the changed one first
-    async with a_world(tmp_path, kafka, TROTH_CRM_SWEEP_SECONDS="1800", **rarely) as world:
+    # Reading open deals again would find the changed one first.
+    async with a_world(
+        tmp_path, kafka, TROTH_CRM_SWEEP_SECONDS="1800", TROTH_CRM_REREAD_SECONDS="86400"
+    ) as world:
         await world.start()
         await world.run(5 * MINUTE)
         world.org.write("Opportunity", {"Id": deals(3)[0], "Amount": 3}, at=LONG_AGO.replace("09:", "08:"))

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from tests.bench.crm_cost import Size, least_calls, measure
 
-EXTRA = 3
-"""Beyond the least: the first describe, which names what to describe next; the first page, which decides between
-bulk jobs and pages; the currencies, which the first deal needs. A large read has the same three."""
+EXTRA = 2
+"""Beyond the least: the first page, which decides between bulk jobs and pages; the currencies, which the first deal
+needs. A large read has the same two."""
 
 
 def test_a_full_read_under_writes_spends_the_least_calls_and_loses_nothing(

@@ -57,12 +57,14 @@ async def test_each_figure_of_the_health_rules_moves(tmp_path: Path, kafka: str)
     test_account = record_id("Account", 2)
     made["objects"]["Account"].append({"Id": test_account, "Name": "Test Ltd"})
     made["objects"]["Opportunity"][7]["AccountId"] = test_account
-    settings = {
-        "TROTH_CRM_TEST_ACCOUNTS": test_account,
-        "TROTH_CRM_SWEEP_SECONDS": "1800",
-        "TROTH_CRM_POLL_SECONDS": "120",
-    }
-    async with a_world(tmp_path, kafka, made, **settings) as world:
+    async with a_world(
+        tmp_path,
+        kafka,
+        made,
+        TROTH_CRM_TEST_ACCOUNTS=test_account,
+        TROTH_CRM_SWEEP_SECONDS="1800",
+        TROTH_CRM_POLL_SECONDS="120",
+    ) as world:
         await world.start()
         await world.run(5 * MINUTE)
         late = world.site.transactions.begin(1_500)
