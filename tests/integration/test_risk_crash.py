@@ -17,7 +17,7 @@ STEPS = (
     "offsets",
     "stored",
     "committed",
-    *(f"{did} {kind}" for kind in ("deal", "team", "forecast") for did in ("claimed", "evaluated")),
+    *(f"{did} {kind}" for kind in ("link", "deal", "team", "forecast") for did in ("claimed", "evaluated")),
     *(f"{did} {endpoint}" for endpoint in ("kafka", "webhook") for did in ("leased", "sent", "settled")),
 )
 LEASE_SECONDS = 61.0

@@ -160,7 +160,7 @@ async def mark_everything(engine: Engine) -> None:
     async with engine.database.transaction() as connection:
         await connection.execute(
             """
-            INSERT INTO marks (kind, subject) SELECT 'deal', key FROM deals
+            INSERT INTO marks (kind, subject) SELECT 'deal', key FROM deals UNION SELECT 'link', key FROM deals
             UNION SELECT 'team', key FROM boards UNION SELECT 'team', team FROM outlooks
             """
         )

@@ -218,6 +218,10 @@ _DERIVED = {
         FROM commitments ORDER BY deal_key
     """,
     "mentions": "SELECT * FROM mentions ORDER BY 1, 2",
+    "signs": "SELECT * FROM signs ORDER BY 1, 2, 3, 4, 5",
+    "faces": "SELECT * FROM faces ORDER BY 1",
+    "field_scores": "SELECT * FROM field_scores ORDER BY 1, 2",
+    "links": "SELECT * FROM links ORDER BY 1, 2",
     "deal_issues": "SELECT * FROM deal_issues ORDER BY 1, 2",
     "outlooks": "SELECT team, body, cover, inputs, inputs_digest FROM outlooks WHERE body <> '{}' ORDER BY team",
     "assessments": """

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from risk_engine.domain.links import Naming, candidate_keys, find_links
+from risk_engine.domain.keys import candidate_keys
+from risk_engine.domain.links import Knowledge, Naming, find_links
 from risk_engine.domain.model import Deal, Link
 
 ISSUES = {"B7-214": "site:1", "K1-1": "site:2", "APA-12": "site:3", "OLD-7": "site:4", "NEW-3": "site:4"}
@@ -131,15 +132,15 @@ def test_one_link_per_issue_in_any_order(words: list[str]) -> None:
 
 
 def test_an_issue_that_names_the_deal_is_linked_by_its_present_key() -> None:
-    (link,) = find_links(deal(), resolve, [Naming("site:3", "APA-12", "remote_link")])
+    (link,) = find_links(deal(), resolve, Knowledge(namings=(Naming("site:3", "APA-12", "remote_link"),)))
     assert (link.issue, link.mentions, link.basis) == ("site:3", ("APA-12",), ("issue remote_link",))
     assert link.confidence == pytest.approx(0.90)
 
 
 def test_naming_each_other_is_two_independent_signals_but_two_places_on_an_issue_are_one() -> None:
-    namings = [Naming("site:3", "APA-12", "description"), Naming("site:3", "APA-12", "field:customfield_1")]
-    (link,) = find_links(deal(), resolve, namings)
+    namings = (Naming("site:3", "APA-12", "description"), Naming("site:3", "APA-12", "field:customfield_1"))
+    (link,) = find_links(deal(), resolve, Knowledge(namings=namings))
     assert link.confidence == pytest.approx(0.90)
-    (link,) = find_links(deal("APA-12"), resolve, namings)
+    (link,) = find_links(deal("APA-12"), resolve, Knowledge(namings=namings))
     assert link.confidence == pytest.approx(1 - 0.10 * 0.15)
     assert link.basis == ("issue description", "issue field:customfield_1", "text NextStep")

@@ -1,42 +1,37 @@
-"""Which issues a deal is about, each with the reason to believe it.
+"""Which issues a deal is about, each with the reasons to believe it.
 
-Issue keys are found in the deal's fields and texts; the deal's record or number is found on issues by jira-sync.
+The ladder: declared 1.00; a record of a custom object that holds keys 0.97 (what connectors leave behind); a key field
+0.95; the deal named on the issue 0.90; a key in a text 0.85; product and version or epic 0.75; account 0.60. Signs of
+different kinds are independent: they combine as 1 - product(1 - c). The last two, and keys copied from another
+deal, only suggest: together at most 0.79. Keys in forms and examples, and names of standards, say nothing.
 """
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from math import prod
 
+from risk_engine.domain.fields import KEY_FIELDS, Answer, FieldScore, Standing, standing_of
+from risk_engine.domain.keys import is_standard
 from risk_engine.domain.model import Deal, Link
+from risk_engine.domain.signs import Sign, signs_of
 
+DECLARED_CONFIDENCE = 1.00
+RECORD_CONFIDENCE = 0.97
 FIELD_CONFIDENCE = 0.95
 NAMED_CONFIDENCE = 0.90
 """The issue itself bears the deal's record id, its address, or its number by the configured pattern."""
 TEXT_CONFIDENCE = 0.85
+PRODUCT_CONFIDENCE = 0.75
+ACCOUNT_CONFIDENCE = 0.60
 BELIEVED = 0.80
 """From this confidence on a link stands for work; below it is a suggestion."""
+MOST_SUGGESTED = 0.79
 
 Resolve = Callable[[str], str | None]
 """From an issue key, present or former, to the issue (``<site>:<id>``); None when no such issue is known."""
-
-# A key stands alone: B7-214 is no part of XB7-214, B7-214-68901 or B7-214.5, but may end a sentence.
-_KEY = re.compile(
-    r"""(?<![\w-]) (?P<project>[A-Za-z][A-Za-z0-9_]+) - (?P<number>[1-9][0-9]{0,9})
-        (?! \w | -\w | [.,]\d | @ )""",
-    re.VERBOSE,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class KeyMention:
-    """Something written like an issue key, in upper case; ``certain`` is False when it was written otherwise."""
-
-    key: str
-    certain: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,56 +41,174 @@ class Naming:
     issue: str
     issue_key: str
     place: str
+    account: bool = False
+    """It names only the deal's account."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Signal:
-    place: str
-    text: str
+class ProductMatch:
+    """An issue that is an epic, or in a version, named like a product sold on the deal."""
+
+    issue: str
+    issue_key: str
+    product: str
+    target: str
+    """What bears the name: ``version Ledger 2.4``."""
+    answer: Answer | None = None
+    ambiguous: bool = False
+    """Several versions bear the name, and nothing tells which one was sold."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkAnswer:
+    """What somebody said of a link; ``issue_key`` is empty when the issue is not known (any more)."""
+
+    answer: Answer
+    by: str
+    issue_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What must be known beside the deal itself to judge its signs."""
+
+    standings: Mapping[str, Standing] = field(default_factory=dict)
+    """Of the org's fields, by place; an unknown one holds keys when its name speaks of Jira."""
+    scores: Mapping[str, FieldScore] = field(default_factory=dict)
+    namings: tuple[Naming, ...] = ()
+    products: tuple[ProductMatch, ...] = ()
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """By issue, the deal (its name) that this one's keys were copied from."""
+    forms: Collection[str] = ()
+    """Names of texts that stand on the deals of many customers word for word."""
+    answers: Mapping[str, LinkAnswer] = field(default_factory=dict)
+    """What people said of the deal's links, by issue."""
+
+
+NOTHING = Knowledge()
+
+
+@dataclass(frozen=True, slots=True)
+class _Clue:
+    issue: str
+    written: str
+    kind: str
+    basis: str
     confidence: float
+    suggests: bool = False
+    conflict: str = ""
+
+    @property
+    def is_explicit(self) -> bool:
+        """Whether it stands where links are meant to stand."""
+        return self.kind in ("record", "field", "issue") and not self.suggests
 
 
-def candidate_keys(text: str) -> tuple[KeyMention, ...]:
-    """What may be an issue key in ``text``, in order of first mention, each once.
+def find_links(deal: Deal, resolve: Resolve, known: Knowledge = NOTHING) -> tuple[Link, ...]:
+    """The deal's links and suggestions, one per issue, ordered by issue; keys not in upper case never make one.
 
-    Whether the project and the issue exist is not known here.
+    Of several signs of one kind the strongest counts. What somebody rejected is left out.
     """
-    found: dict[str, bool] = {}
-    for match in _KEY.finditer(text):
-        written = match.group(0)
-        key = written.upper()
-        found[key] = found.get(key, False) or written == key
-    return tuple(KeyMention(key, certain) for key, certain in found.items())
+    clues: dict[str, list[_Clue]] = defaultdict(list)
+    for clue in _clues(deal, resolve, known):
+        clues[clue.issue].append(clue)
+    rejected = {issue for issue, said in known.answers.items() if said.answer == "rejected"}
+    disagreement = _disagreement(clue for group in clues.values() for clue in group)
+    return tuple(_link(issue, clues[issue], disagreement) for issue in sorted(clues.keys() - rejected))
 
 
-def find_links(deal: Deal, resolve: Resolve, namings: Iterable[Naming] = ()) -> tuple[Link, ...]:
-    """The deal's links, one per issue, ordered by issue; keys not in upper case never make one.
-
-    Independent kinds of signal (field, issue, text) combine as 1 - product(1 - c); the same kind twice counts once.
-    """
-    places: dict[str, dict[str, float]] = defaultdict(dict)
-    mentions: dict[str, set[str]] = defaultdict(set)
-    for signal in _signals(deal):
-        for mention in candidate_keys(signal.text):
-            issue = resolve(mention.key) if mention.certain else None
-            if issue is not None:
-                places[issue][signal.place] = signal.confidence
-                mentions[issue].add(mention.key)
-    for naming in namings:
-        places[naming.issue][f"issue {naming.place}"] = NAMED_CONFIDENCE
-        if not mentions[naming.issue]:
-            mentions[naming.issue].add(naming.issue_key)
-    return tuple(_link(issue, places[issue], mentions[issue]) for issue in sorted(places))
-
-
-def _signals(deal: Deal) -> Iterator[_Signal]:
-    for name, value in sorted(deal.custom.items()):
-        if "jira" in name.lower():
-            yield _Signal(f"field {name}", value, FIELD_CONFIDENCE)
-    for name, value in sorted(deal.texts.items()):
-        yield _Signal(f"text {name}", value, TEXT_CONFIDENCE)
+def _clues(deal: Deal, resolve: Resolve, known: Knowledge) -> Iterator[_Clue]:
+    for sign in signs_of(deal):
+        for key in sign.certain_keys:
+            issue = resolve(key)
+            clue = _read(sign, key, issue, known) if issue is not None else None
+            if clue is not None:
+                yield clue
+    for naming in known.namings:
+        confidence = ACCOUNT_CONFIDENCE if naming.account else NAMED_CONFIDENCE
+        kind, basis = ("account", "account named in") if naming.account else ("issue", "issue")
+        yield _Clue(
+            naming.issue, naming.issue_key, kind, f"{basis} {naming.place}", confidence, naming.account
+        )
+    for match in known.products:
+        if match.answer != "rejected":
+            yield _of_product(match)
+    for issue, said in known.answers.items():
+        if said.answer == "confirmed" and said.issue_key:
+            yield _Clue(issue, said.issue_key, "declared", f"confirmed by {said.by}", DECLARED_CONFIDENCE)
 
 
-def _link(issue: str, places: dict[str, float], mentions: set[str]) -> Link:
-    confidence = 1 - prod(1 - kind for kind in sorted(set(places.values())))
-    return Link(issue, tuple(sorted(mentions)), confidence, tuple(sorted(places)))
+def _read(sign: Sign, key: str, issue: str, known: Knowledge) -> _Clue | None:
+    """What a key at this place is worth; None: nothing."""
+    confidence = _worth(sign, known)
+    if confidence is None or _means_something_else(sign, key, known):
+        return None
+    kind = "text" if confidence == TEXT_CONFIDENCE else sign.kind
+    source = known.sources.get(issue)
+    if source is None:
+        return _Clue(issue, key, kind, sign.place, confidence)
+    basis = f"{sign.place} (as on {source}, which it looks copied from)"
+    return _Clue(issue, key, kind, basis, confidence, suggests=True)
+
+
+def _worth(sign: Sign, known: Knowledge) -> float | None:
+    if sign.kind == "text":
+        return TEXT_CONFIDENCE
+    standing = _standing(sign, known)
+    if standing in KEY_FIELDS:
+        return RECORD_CONFIDENCE if sign.kind == "record" else FIELD_CONFIDENCE
+    speaks = known.scores.get(sign.place, FieldScore()).speaks_of_issues
+    return TEXT_CONFIDENCE if speaks and not sign.bare and standing != "rejected" else None
+
+
+def _standing(sign: Sign, known: Knowledge) -> Standing:
+    return known.standings.get(sign.place, standing_of(sign.place, FieldScore()))
+
+
+def _means_something_else(sign: Sign, key: str, known: Knowledge) -> bool:
+    """A form that everybody has, or the name of a standard where no key is asked for."""
+    asked_for = _standing(sign, known) in ("named", "confirmed")
+    return sign.words in known.forms or (is_standard(key) and not asked_for)
+
+
+def _of_product(match: ProductMatch) -> _Clue:
+    basis = f"product {match.product}, {match.target}"
+    if match.answer == "confirmed":
+        return _Clue(match.issue, match.issue_key, "product", f"{basis} (confirmed)", FIELD_CONFIDENCE)
+    conflict = f"several versions are named like {match.product}" if match.ambiguous else ""
+    return _Clue(match.issue, match.issue_key, "product", basis, PRODUCT_CONFIDENCE, True, conflict)
+
+
+def _disagreement(clues: Iterable[_Clue]) -> str:
+    """Where two kinds of place that are made for links name wholly different issues."""
+    named: dict[str, dict[str, str]] = defaultdict(dict)
+    for clue in clues:
+        if clue.is_explicit:
+            named[clue.kind].setdefault(clue.issue, f"{clue.basis} says {clue.written}")
+    groups = [named[kind] for kind in sorted(named)]
+    for place, one in enumerate(groups):
+        for other in groups[place + 1 :]:
+            if not one.keys() & other.keys():
+                return "; ".join(next(iter(sorted(group.values()))) for group in (one, other))
+    return ""
+
+
+def _link(issue: str, clues: list[_Clue], disagreement: str) -> Link:
+    sure = _together(clue for clue in clues if not clue.suggests)
+    weak = _together(clue for clue in clues if clue.suggests)
+    confidence = 1 - (1 - sure) * (1 - min(weak, MOST_SUGGESTED))
+    conflicts = {clue.conflict for clue in clues} | {disagreement for clue in clues if clue.is_explicit}
+    return Link(
+        issue,
+        tuple(sorted({clue.written for clue in clues if clue.written})),
+        confidence,
+        tuple(sorted({clue.basis for clue in clues})),
+        "; ".join(sorted(conflicts - {""})),
+    )
+
+
+def _together(clues: Iterable[_Clue]) -> float:
+    best: dict[str, float] = {}
+    for clue in clues:
+        best[clue.kind] = max(best.get(clue.kind, 0.0), clue.confidence)
+    return 1 - prod(1 - best[kind] for kind in sorted(best))

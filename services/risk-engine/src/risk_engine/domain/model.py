@@ -36,6 +36,29 @@ class DealStep:
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """One product on a deal; a service date is often just a subscription's start."""
+
+    id: str
+    product: str = ""
+    """Name of the product, else its id."""
+    codes: frozenset[str] = frozenset()
+    """Every name of the product: id, name and code."""
+    service_date: date | None = None
+    total: Money | None = None
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record of a custom object that looks up the deal; its fields as text, by API name."""
+
+    object: str
+    id: str
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Deal:
     """An opportunity. Its flags say what it is; the stage is only a name to show."""
 
@@ -61,6 +84,12 @@ class Deal:
     """Name, NextStep, Description."""
     custom: Mapping[str, str] = field(default_factory=dict)
     """Custom fields by API name."""
+    account_id: str | None = None
+    created: datetime | None = None
+    """When the record was made (UTC)."""
+    lines: tuple[Line, ...] = ()
+    records: tuple[Record, ...] = ()
+    """Records of custom objects that look up the deal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +102,8 @@ class Link:
     """The issue keys as written on the deal; former keys stay as they are. The present one where it writes none."""
     confidence: float
     basis: tuple[str, ...]
+    conflict: str = ""
+    """What on the deal or the issue says otherwise; empty: nothing."""
 
 
 @dataclass(frozen=True, slots=True)

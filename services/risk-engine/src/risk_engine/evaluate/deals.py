@@ -1,4 +1,4 @@
-"""First step: what a deal promises, which issues deliver it, and which teams owe them."""
+"""Second step: what a deal promises, which issues deliver it, and which teams owe them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from risk_engine.domain.commitments import commitment_of
-from risk_engine.domain.links import candidate_keys, find_links
+from risk_engine.domain.keys import candidate_keys
 from risk_engine.domain.model import Commitment, Deal, Link
 from risk_engine.domain.work import (
     Leaf,
@@ -30,14 +30,13 @@ from risk_engine.store.commitments import (
     replace_commitments,
 )
 from risk_engine.store.database import Connection
+from risk_engine.store.links import read_links
 from risk_engine.store.marks import Claim, add_marks, take_join_lock
 from risk_engine.store.views import (
     read_deals,
-    read_namings,
     read_roster,
     read_typical_sizes,
     read_work_tree,
-    resolve_issue_keys,
 )
 
 
@@ -75,12 +74,10 @@ async def evaluate_deals(
 async def _find(connection: Connection, deals: dict[str, Deal], today: date) -> list[_Found]:
     promising = [deal for deal in deals.values() if commitment_of(deal, (), today) is not None]
     mentions = {deal.key: _mentions(deal) for deal in promising}
-    every = {key for keys in mentions.values() for key in keys}
-    resolved = await resolve_issue_keys(connection, every)
-    namings = await read_namings(connection, promising)
+    linked = await read_links(connection, list(mentions))
     found = []
     for deal in promising:
-        links = find_links(deal, resolved.get, namings.get(deal.key, ()))
+        links = linked.get(deal.key, ())
         commitment = commitment_of(deal, links, today)
         if commitment is not None:
             found.append(_Found(deal, commitment, links, mentions[deal.key]))

@@ -1,7 +1,8 @@
 """The evaluation loop: claims marked subjects, evaluates them, and lets alerts and assessments follow.
 
-Deals come before teams and teams before forecasts, so that a burst of changes is worked off once. Until both sync
-services report complete backfills and ingest has caught up, nothing is evaluated and nobody is told anything.
+Links come before deals, deals before teams and teams before forecasts, so that a burst of changes is worked off once.
+Until both sync services report complete backfills and ingest has caught up, nothing is evaluated and nobody is told
+anything.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from risk_engine.domain.rules.unlinked_commitment import VERSION as UNLINKED_VER
 from risk_engine.domain.work import TypicalSizes
 from risk_engine.evaluate.deals import evaluate_deals
 from risk_engine.evaluate.forecasts import DealResult, digest_of, evaluate_forecasts
+from risk_engine.evaluate.links import discover_links
 from risk_engine.evaluate.teams import evaluate_one_team
 from risk_engine.evaluate.terms import Terms
 from risk_engine.ingest import Probe, no_probe
@@ -43,7 +45,7 @@ AT_A_TIME = 2
 SIZES_SECONDS = 60.0
 LAG_SECONDS = 15.0
 """The lag is looked at this often once alerting has begun."""
-BATCH: dict[Kind, int] = {"deal": 500, "team": 1, "forecast": 250}
+BATCH: dict[Kind, int] = {"link": 500, "deal": 500, "team": 1, "forecast": 250}
 Lag = Callable[[], Awaitable[int]]
 
 
@@ -143,6 +145,7 @@ class Evaluator:
     async def round(self) -> bool:
         """Evaluates one batch of the first kind that has any; True when there was one."""
         kinds: Sequence[tuple[Kind, Callable[[Connection, list[Claim], Terms], Awaitable[None]]]] = (
+            ("link", self._links),
             ("deal", self._deals),
             ("team", self._teams),
             ("forecast", self._forecasts),
@@ -176,6 +179,9 @@ class Evaluator:
             self._registry,
             self._deal_share,
         )
+
+    async def _links(self, connection: Connection, claims: list[Claim], _terms: Terms) -> None:
+        await discover_links(connection, claims)
 
     async def _deals(self, connection: Connection, claims: list[Claim], terms: Terms) -> None:
         await evaluate_deals(connection, claims, terms, self._sizes)

@@ -1,4 +1,4 @@
-"""Third step: each deal over all its teams: the assessment, and the alerts about the deal itself."""
+"""Last step: each deal over all its teams: the assessment, and the alerts about the deal itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Second step: everything a team owes, date by date, against what it will probably deliver."""
+"""Third step: everything a team owes, date by date, against what it will probably deliver."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """The work queue: append-only marks that a subject must be evaluated again.
 
-Deals come before teams and teams before forecasts, also when several replicas work: an alert that another one
-silences must never slip out because the other was not evaluated yet.
+Links come before deals, deals before teams and teams before forecasts, also when several replicas work: an alert that
+another one silences must never slip out because the other was not evaluated yet.
 
-Ingest takes the join lock shared, the evaluation of deals takes it exclusively. Without it a deal could be
+Ingest takes the join lock shared, the evaluation of links and deals takes it exclusively. Without it a deal could be
 evaluated between an issue's look-up and its commit, and neither side would ever see the other.
 """
 
@@ -16,7 +16,7 @@ from typing import Literal, LiteralString
 from risk_engine.store.database import Connection
 from troth_contracts import topics
 
-Kind = Literal["deal", "team", "forecast"]
+Kind = Literal["link", "deal", "team", "forecast"]
 _JOIN_LOCK = 7_301_952
 _FEWEST_MARKS, _MARKS_PER_SUBJECT = 200, 8
 """So many marks are looked at, and so many more per subject: a claim must not cost more the more there is to do."""
@@ -106,6 +106,7 @@ async def mark_teams_of_sprints(connection: Connection, sprint_keys: Sequence[st
 
 async def mark_changes(connection: Connection, changed: Mapping[str, Sequence[str]]) -> None:
     """Marks every subject that the changed records touch."""
+    await add_marks(connection, "link", changed.get(topics.OPPORTUNITIES.name, ()))
     await add_marks(connection, "deal", changed.get(topics.OPPORTUNITIES.name, ()))
     await add_marks(connection, "team", changed.get(topics.BOARDS.name, ()))
     if topics.BOARDS.name in changed or topics.SPRINTS.name in changed:
@@ -123,11 +124,12 @@ async def _mark_cold_teams(connection: Connection) -> None:
 
 
 _READY: Mapping[Kind, LiteralString] = {
-    "deal": "true",
-    "team": "NOT EXISTS (SELECT FROM marks earlier WHERE earlier.kind = 'deal')",
+    "link": "true",
+    "deal": "NOT EXISTS (SELECT FROM marks earlier WHERE earlier.kind = 'link')",
+    "team": "NOT EXISTS (SELECT FROM marks earlier WHERE earlier.kind IN ('link', 'deal'))",
     "forecast": """
         NOT EXISTS (
-            SELECT FROM marks earlier WHERE earlier.kind = 'deal' AND earlier.subject = marks.subject
+            SELECT FROM marks earlier WHERE earlier.kind IN ('link', 'deal') AND earlier.subject = marks.subject
         ) AND NOT EXISTS (
             SELECT FROM commitments c JOIN marks earlier ON earlier.kind = 'team' AND earlier.subject = ANY (c.teams)
             WHERE c.deal_key = marks.subject
@@ -146,15 +148,36 @@ _LOOK_UPS: Mapping[str, LiteralString] = {
         ),
         naming AS (
             SELECT found->>'value' AS name, found->>'kind' AS kind FROM moved,
-                LATERAL jsonb_array_elements(coalesce(body->'crm_references', '[]')) AS found
+                LATERAL jsonb_array_elements(body->'crm_references') AS found
+        ),
+        told (sign) AS (
+            SELECT issue_key FROM named
+            UNION SELECT 'id:' || name FROM naming
+            UNION SELECT 'version:' || (body->>'site_id') || ':' || version FROM moved,
+                LATERAL jsonb_array_elements_text(body->'fix_version_ids') AS version
+            UNION SELECT 'name:' || name_stem(body->>'summary') FROM moved WHERE body->>'type_name' = 'Epic'
         )
         SELECT 'deal', deal_key FROM deal_issues WHERE issue = ANY(%(keys)s)
         UNION SELECT 'deal', d.deal_key FROM moved m
             JOIN deal_issues d ON d.issue = (m.body->>'site_id') || ':' || (m.body->>'parent_id')
         UNION SELECT 'deal', n.deal_key FROM named JOIN mentions n USING (issue_key)
-        UNION SELECT 'deal', d.key FROM naming JOIN deals d ON d.body->>'id' = naming.name
-        UNION SELECT 'deal', d.key FROM deals d WHERE jsonb_path_query_array(d.body, '$.custom.*')
+        UNION SELECT 'link', deal_key FROM signs WHERE issue = ANY(%(keys)s)
+        UNION SELECT 'link', s.deal_key FROM told JOIN signs s USING (sign)
+        UNION SELECT 'link', d.key FROM deals d WHERE jsonb_path_query_array(d.body, '$.custom.*')
             ?| (SELECT array_agg(name) FROM naming WHERE kind = 'pattern')
+    """,
+    topics.VERSIONS.name: """
+        INSERT INTO marks (kind, subject)
+        SELECT 'link', s.deal_key FROM unnest(%(keys)s::text[]) AS version(key)
+            JOIN signs s ON s.sign = 'version:' || version.key
+        UNION SELECT 'link', s.deal_key FROM versions v JOIN signs s ON s.sign = 'name:' || name_stem(v.body->>'name')
+        WHERE v.key = ANY(%(keys)s)
+    """,
+    topics.REFERENCE.name: """
+        INSERT INTO marks (kind, subject)
+        SELECT DISTINCT 'link', s.deal_key FROM unnest(%(keys)s::text[]) AS reference(key)
+            JOIN signs s ON s.sign = 'product:' || split_part(reference.key, ':product:', 2)
+        WHERE reference.key LIKE '%%:product:%%'
     """,
     topics.SPRINTS.name: """
         INSERT INTO marks (kind, subject)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import LiteralString, TypeVar
@@ -11,7 +10,6 @@ import msgspec
 
 from risk_engine.domain import model
 from risk_engine.domain.commitments import entered_commit_set, promised_date
-from risk_engine.domain.links import Naming
 from risk_engine.domain.registry import Registry
 from risk_engine.domain.work import (
     SIZE_WITHOUT_EXAMPLE,
@@ -22,6 +20,7 @@ from risk_engine.domain.work import (
 )
 from risk_engine.store.database import Connection
 from troth_contracts import crm, jira
+from troth_contracts.values import Money
 
 C = TypeVar("C")
 _BLOCKS = "Blocks"
@@ -33,7 +32,8 @@ async def read_deals(connection: Connection, keys: Collection[str]) -> dict[str,
     statement = "SELECT key, body::text FROM deals WHERE key = ANY(%s) AND NOT deleted"
     wires = await _bodies(connection, statement, (list(keys),), crm.Deal)
     owners = await _owner_names(connection, wires.values())
-    return {key: to_deal(wire, owners) for key, wire in wires.items()}
+    products = await _products(connection, wires.values())
+    return {key: to_deal(wire, owners, products) for key, wire in wires.items()}
 
 
 async def read_users(connection: Connection, names: Collection[str]) -> dict[str, crm.CrmUser]:
@@ -62,32 +62,6 @@ async def resolve_issue_keys(connection: Connection, issue_keys: Collection[str]
         {"keys": list(issue_keys)},
     )
     return {issue_key: key for issue_key, key, _ in await result.fetchall()}
-
-
-async def read_namings(connection: Connection, deals: Collection[model.Deal]) -> dict[str, list[Naming]]:
-    """The issues that name these deals, by deal: by record id, or by a number that is a custom field of the deal."""
-    recorded: dict[str, set[str]] = defaultdict(set)
-    numbered: dict[str, set[str]] = defaultdict(set)
-    for deal in deals:
-        recorded[deal.id].add(deal.key)
-        for value in deal.custom.values():
-            numbered[value].add(deal.key)
-    result = await connection.execute(
-        """
-        SELECT i.key, i.body->>'issue_key', found->>'place', found->>'value', found->>'kind' FROM issues i,
-            LATERAL jsonb_array_elements(i.body->'crm_references') AS found
-        WHERE NOT i.deleted AND i.body ? 'crm_references'
-            AND jsonb_path_query_array(i.body, '$.crm_references[*].value') ?| %(names)s
-            AND found->>'value' = ANY(%(names)s)
-        ORDER BY 1, 3
-        """,
-        {"names": [*recorded, *numbered]},
-    )
-    namings: dict[str, list[Naming]] = defaultdict(list)
-    for issue, issue_key, place, value, kind in await result.fetchall():
-        for deal_key in (numbered if kind == "pattern" else recorded).get(value, ()):
-            namings[deal_key].append(Naming(issue, issue_key, place))
-    return namings
 
 
 async def known_issues(connection: Connection, keys: Collection[str]) -> set[str]:
@@ -215,7 +189,9 @@ async def read_typical_sizes(connection: Connection, roster: Roster) -> TypicalS
     )
 
 
-def to_deal(wire: crm.Deal, owners: Mapping[str, str]) -> model.Deal:
+def to_deal(
+    wire: crm.Deal, owners: Mapping[str, str], products: Mapping[str, crm.Product] | None = None
+) -> model.Deal:
     """The domain's deal; percentages become shares."""
     steps = (
         model.DealStep(step.at, _share(step.probability), step.forecast_category) for step in wire.history
@@ -227,7 +203,7 @@ def to_deal(wire: crm.Deal, owners: Mapping[str, str]) -> model.Deal:
         account=wire.account_name,
         owner_name=owners.get(f"{wire.org_id}:user:{wire.owner_id}"),
         owner_id=wire.owner_id,
-        amount=model.Money(wire.amount.amount, wire.amount.currency) if wire.amount else None,
+        amount=_money(wire.amount),
         stage=wire.stage_name,
         is_closed=wire.is_closed,
         is_won=wire.is_won,
@@ -238,7 +214,28 @@ def to_deal(wire: crm.Deal, owners: Mapping[str, str]) -> model.Deal:
         promised_date=promised_date(wire.custom),
         texts={"Name": wire.name, "NextStep": wire.next_step or "", "Description": wire.description or ""},
         custom=wire.custom,
+        account_id=wire.account_id,
+        created=wire.created_at,
+        lines=tuple(_line(wire.org_id, line, products or {}) for line in wire.line_items),
+        records=tuple(model.Record(one.object, one.id, one.fields) for one in wire.related),
     )
+
+
+def _line(org: str, wire: crm.LineItem, products: Mapping[str, crm.Product]) -> model.Line:
+    product = products.get(f"{org}:product:{wire.product_id}")
+    names = (wire.product_id, product.name, product.code) if product else (wire.product_id,)
+    return model.Line(
+        wire.id,
+        product.name if product else wire.product_id or "",
+        frozenset(name for name in names if name),
+        wire.service_date,
+        _money(wire.total_price),
+        wire.description or "",
+    )
+
+
+def _money(wire: Money | None) -> model.Money | None:
+    return model.Money(wire.amount, wire.currency) if wire else None
 
 
 def to_issue(wire: jira.Issue, done: DoneByProject) -> model.Issue:
@@ -303,6 +300,19 @@ async def _bodies(
     result = await connection.execute(statement, parameters)
     decoder = msgspec.json.Decoder(kind)
     return {key: decoder.decode(body) for key, body in await result.fetchall()}
+
+
+async def _products(connection: Connection, wires: Iterable[crm.Deal]) -> dict[str, crm.Product]:
+    keys = {
+        f"{wire.org_id}:product:{line.product_id}"
+        for wire in wires
+        for line in wire.line_items
+        if line.product_id
+    }
+    if not keys:
+        return {}
+    statement = "SELECT key, body::text FROM crm_references WHERE key = ANY(%s) AND NOT deleted"
+    return await _bodies(connection, statement, (sorted(keys),), crm.Product)
 
 
 async def _owner_names(connection: Connection, wires: Iterable[crm.Deal]) -> dict[str, str]:
