@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Sequence
 
 from risk_engine.alerts import Alerts, Fallbacks
 from risk_engine.answer.desk import PromiseDesk
-from risk_engine.answer.routes import add_promise_routes, add_slip_routes
+from risk_engine.answer.links import LinkDesk
+from risk_engine.answer.routes import add_link_routes, add_promise_routes, add_slip_routes
 from risk_engine.answer.slip import SlipDesk
 from risk_engine.api import add_routes
 from risk_engine.backtest.job import BacktestJob
@@ -92,6 +93,7 @@ async def build(chassis: Chassis[EngineSettings]) -> AsyncIterator[Sequence[Loop
             chassis.app,
             SlipDesk(database, clock=clock, zone=settings.zone, trials=settings.risk_trials),
         )
+        add_link_routes(chassis.app, LinkDesk(database, clock=clock, on_answer=woken.set))
         yield (
             Loop("ingest", consumer.run),
             Loop("evaluate", evaluator.run),

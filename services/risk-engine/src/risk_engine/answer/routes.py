@@ -1,16 +1,20 @@
-"""The promise check, and why a promise slips, over HTTP."""
+"""The promise check, why a promise slips, and links, over HTTP."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Query
 
 from risk_engine.answer.desk import PromiseDesk
+from risk_engine.answer.links import LinkAnswerBody, LinkDesk
 from risk_engine.answer.question import Question
 from risk_engine.answer.slip import SlipDesk
 from risk_engine.store.answers import read_answers
 from risk_engine.store.database import Database
+
+Page = Annotated[int, Query(ge=1, le=1_000)]
+Start = Annotated[int, Query(ge=0)]
 
 
 def add_promise_routes(app: FastAPI, database: Database, desk: PromiseDesk) -> None:
@@ -35,3 +39,43 @@ def add_slip_routes(app: FastAPI, desk: SlipDesk) -> None:
     async def slip(deal_key: str) -> dict[str, Any]:
         """How many days late the deal is or will probably be, split by cause; the parts sum to the delay."""
         return await desk.answer(deal_key)
+
+
+def add_link_routes(app: FastAPI, desk: LinkDesk) -> None:
+    """Adds ``/links``: why deals and issues are linked, what is suggested, and the answers to that."""
+
+    @app.get("/links")
+    async def links(
+        deal: str | None = None,
+        issue: str | None = None,
+        believed: bool | None = None,
+        limit: Page = 100,
+        offset: Start = 0,
+    ) -> list[dict[str, Any]]:
+        """Links and suggestions with confidence and basis; ``issue`` is ``<site>:<id>`` or an issue key."""
+        return await desk.links(deal, issue, believed=believed, limit=limit, offset=offset)
+
+    @app.get("/links/fields")
+    async def link_fields() -> list[dict[str, Any]]:
+        """Fields in which keys were found: fill rate, hit rate, and what each is taken for."""
+        return await desk.fields()
+
+    @app.get("/links/suggestions")
+    async def link_suggestions(limit: Page = 100, offset: Start = 0) -> dict[str, list[dict[str, Any]]]:
+        """What waits for an answer: fields, products, links; conflicts are told."""
+        return await desk.suggestions(limit, offset)
+
+    @app.post("/links/confirm")
+    async def confirm(body: LinkAnswerBody) -> dict[str, Any]:
+        """Says that it is so: a field holds keys, a product is that version, a deal needs that issue."""
+        return await desk.answer("confirmed", body)
+
+    @app.post("/links/reject")
+    async def reject(body: LinkAnswerBody) -> dict[str, Any]:
+        """Says that it is not so; it is never suggested again."""
+        return await desk.answer("rejected", body)
+
+    @app.post("/links/reopen")
+    async def reopen(body: LinkAnswerBody) -> dict[str, Any]:
+        """Takes an earlier answer back."""
+        return await desk.answer("open", body)

@@ -54,7 +54,7 @@ class ProductMatch:
     product: str
     target: str
     """What bears the name: ``version Ledger 2.4``."""
-    answer: Answer | None = None
+    confirmed: bool = False
     ambiguous: bool = False
     """Several versions bear the name, and nothing tells which one was sold."""
 
@@ -130,9 +130,7 @@ def _clues(deal: Deal, resolve: Resolve, known: Knowledge) -> Iterator[_Clue]:
         yield _Clue(
             naming.issue, naming.issue_key, kind, f"{basis} {naming.place}", confidence, naming.account
         )
-    for match in known.products:
-        if match.answer != "rejected":
-            yield _of_product(match)
+    yield from map(_of_product, known.products)
     for issue, said in known.answers.items():
         if said.answer == "confirmed" and said.issue_key:
             yield _Clue(issue, said.issue_key, "declared", f"confirmed by {said.by}", DECLARED_CONFIDENCE)
@@ -173,7 +171,7 @@ def _means_something_else(sign: Sign, key: str, known: Knowledge) -> bool:
 
 def _of_product(match: ProductMatch) -> _Clue:
     basis = f"product {match.product}, {match.target}"
-    if match.answer == "confirmed":
+    if match.confirmed:
         return _Clue(match.issue, match.issue_key, "product", f"{basis} (confirmed)", FIELD_CONFIDENCE)
     conflict = f"several versions are named like {match.product}" if match.ambiguous else ""
     return _Clue(match.issue, match.issue_key, "product", basis, PRODUCT_CONFIDENCE, True, conflict)

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from risk_engine.domain.fields import FieldScore, Standing, contribution, standing_of
+from risk_engine.domain.fields import Answer, FieldScore, Standing, contribution, standing_of
 from risk_engine.domain.likeness import Kin, likeness, source_of
 from risk_engine.domain.links import Knowledge, LinkAnswer, Naming, ProductMatch, find_links
 from risk_engine.domain.model import Deal, Line, Link
@@ -172,30 +172,29 @@ def _products(
     deal: Deal,
     stems: Mapping[str, str],
     bearers: Mapping[str, Sequence[Bearer]],
-    answers: Mapping[tuple[str, str], GivenAnswer],
+    answers: Mapping[str, Mapping[str, Answer]],
 ) -> Iterable[ProductMatch]:
     for line in deal.lines:
-        named, several = sold(bearers.get(stems.get(line.product, ""), ()), _words(line))
+        said = answers.get(product_subject(deal.key, line.product), {})
+        named, several = sold(bearers.get(stems.get(line.product, ""), ()), _words(line), said)
         for bearer in named:
-            said = answers.get((product_subject(deal.key, line.product), bearer.key))
             for issue, issue_key in bearer.issues[:MOST_OF_A_PRODUCT]:
                 ambiguous = several and bearer.is_version
-                answer = said.answer if said else None
-                yield ProductMatch(issue, issue_key, line.product, bearer.title, answer, ambiguous)
+                confirmed = said.get(bearer.key) == "confirmed"
+                yield ProductMatch(issue, issue_key, line.product, bearer.title, confirmed, ambiguous)
 
 
 def _words(line: Line) -> str:
     return " ".join((line.product, *sorted(line.codes), line.description))
 
 
-async def _product_answers(
-    connection: Connection, deals: Iterable[Deal]
-) -> dict[tuple[str, str], GivenAnswer]:
+async def _product_answers(connection: Connection, deals: Iterable[Deal]) -> dict[str, dict[str, Answer]]:
+    """By product (subject) and what bears its name."""
     subjects = {product_subject(deal.key, line.product) for deal in deals for line in deal.lines}
-    return {
-        (answer.subject, answer.target): answer
-        for answer in (await read_answers(connection, "product", subjects) if subjects else ())
-    }
+    found: dict[str, dict[str, Answer]] = defaultdict(dict)
+    for said in await read_answers(connection, "product", subjects) if subjects else ():
+        found[said.subject][said.target] = said.answer
+    return found
 
 
 def product_subject(deal: str, product: str) -> str:

@@ -15,7 +15,7 @@ from risk_engine.domain.products import Bearer
 from risk_engine.store.database import Connection
 
 AnswerKind = Literal["field", "product", "link"]
-ADDED = ("confirmed", "rejected", "open")
+Said = Literal["confirmed", "rejected", "open"]
 """What may be said; ``open`` takes an earlier answer back."""
 
 
@@ -86,7 +86,7 @@ async def add_answer(
     subject: str,
     target: str,
     *,
-    answer: str,
+    answer: Said,
     by: str,
     note: str,
     at: datetime,
@@ -119,30 +119,31 @@ async def read_stems(connection: Connection, names: Collection[str]) -> dict[str
 
 
 async def read_bearers(connection: Connection, stems: Collection[str]) -> dict[str, list[Bearer]]:
-    """Open versions with their work, and open epics, by the stem of their name."""
+    """Versions with their work, and epics, by the stem of their name; archived ones are left out."""
     result = await connection.execute(
         """
-        SELECT stem, 'version ' || v.key, v.body->>'name', (v.body->>'release_date')::date, i.key, i.body->>'issue_key'
+        SELECT stem, 'version ' || v.key, v.body->>'name', (v.body->>'release_date')::date,
+            coalesce((v.body->>'released')::boolean, false), i.key, i.body->>'issue_key'
         FROM unnest(%(stems)s::text[]) AS stem JOIN versions v ON name_stem(v.body->>'name') = stem
         LEFT JOIN issues i ON NOT i.deleted AND i.body->>'site_id' = v.body->>'site_id'
             AND i.body ? 'fix_version_ids' AND i.body->'fix_version_ids' ? (v.body->>'id')
             AND NOT coalesce((i.body->>'is_subtask')::boolean, false)
-        WHERE NOT v.deleted AND NOT coalesce((v.body->>'released')::boolean, false)
-            AND NOT coalesce((v.body->>'archived')::boolean, false)
+        WHERE NOT v.deleted AND NOT coalesce((v.body->>'archived')::boolean, false)
         UNION ALL
-        SELECT stem, 'epic ' || e.key, e.body->>'summary', NULL, e.key, e.body->>'issue_key'
+        SELECT stem, 'epic ' || e.key, e.body->>'summary', NULL, e.body->>'status_category' = 'done', e.key,
+            e.body->>'issue_key'
         FROM unnest(%(stems)s::text[]) AS stem JOIN issues e ON name_stem(e.body->>'summary') = stem
             AND e.body->>'type_name' = 'Epic'
-        WHERE NOT e.deleted AND e.body->>'status_category' <> 'done'
-        ORDER BY 1, 2, 5
+        WHERE NOT e.deleted
+        ORDER BY 1, 2, 6
         """,
         {"stems": sorted(set(stems))},
     )
     grouped: dict[tuple[str, str], Bearer] = {}
-    for stem, key, name, release, issue, issue_key in await result.fetchall():
-        known = grouped.get((stem, key), Bearer(key, name, (), release))
+    for stem, key, name, release, done, issue, issue_key in await result.fetchall():
+        known = grouped.get((stem, key), Bearer(key, name, (), release, done))
         work = (*known.issues, (issue, issue_key)) if issue is not None else known.issues
-        grouped[stem, key] = Bearer(key, name, work, release)
+        grouped[stem, key] = Bearer(key, name, work, release, done)
     found: dict[str, list[Bearer]] = defaultdict(list)
     for (stem, _), bearer in grouped.items():
         found[stem].append(bearer)
