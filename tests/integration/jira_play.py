@@ -257,6 +257,7 @@ class Play:
         self.latency = latency
         self.topics = Topics(kafka)
         self.lives: list[Life] = []
+        self.estimates: dict[str, str] = {}  # by project id, where it is not the sample's
 
     # The stage
 
@@ -410,7 +411,7 @@ class Play:
                 issue.project_id,
                 issue.status_id,
                 str(issue.fields.get("summary") or ""),
-                points(issue.fields.get(sample.POINTS_FIELD)),
+                points(issue.fields.get(self.estimates.get(issue.project_id, sample.POINTS_FIELD))),
                 tuple(sorted(map(str, issue.sprint_ids), key=int)),
                 (issue.fields.get("assignee") or {}).get("accountId"),
                 tuple(str(v["id"]) for v in issue.fields.get("fixVersions") or ()),

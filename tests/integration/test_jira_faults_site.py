@@ -9,14 +9,15 @@ import gc
 import os
 import random
 import tracemalloc
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from tests.integration.jira_play import DAY, HOUR, START, Play, opened
 
 from jira_sync.errors import JiraUnavailableError, ScanFailedError
-from troth_contracts.topics import ISSUES
+from troth_contracts.jira import IssueEvent
+from troth_contracts.topics import ISSUE_EVENTS, ISSUES
 from troth_sandbox.jira import sample, writes
 from troth_sandbox.jira.writes import SprintEdit
 
@@ -62,9 +63,26 @@ def _change(play: Play, rng: random.Random, issue: int) -> Any:
     return lambda: play.edit(issue, **fields)
 
 
+def with_a_long_past(seed: dict[str, Any], changes: int) -> dict[str, Any]:
+    """Its first issue has far more histories than any page of them holds."""
+    begun = datetime.fromisoformat(seed["issues"][0]["fields"]["created"])
+    seed["issues"][0]["histories"] += [
+        {
+            "id": str(700_000 + number),
+            "created": (begun + timedelta(minutes=10 + number)).isoformat(),
+            "items": [
+                {"field": "summary", "fieldtype": "jira", "fieldId": "summary", "toString": f"{number}"}
+            ],
+        }
+        for number in range(changes)
+    ]
+    return seed
+
+
 async def test_work_while_the_site_is_read_is_told_once(kafka: str) -> None:
     """A busy site from the first page of the backfill on; a sprint closes and carries over meanwhile."""
-    play = site(kafka, 120)
+    play = Play(kafka, with_a_long_past(sample.seed(120), 6_000 if FULL else 150))
+    play.site.switches.search_page_cap = 20
     async with opened(play) as reader:
         busy(play, every=5, until=20 * MINUTE)
         play.clock.at(
@@ -113,6 +131,25 @@ async def test_t7_many_issues_of_one_millisecond_and_changes_while_paging(kafka:
         await play.exact()
 
 
+async def test_t7_an_issue_that_never_rests_is_told_all_along(kafka: str) -> None:
+    """Twice a second, so that it is always newer than the scan that reads it: an upper bound would hide it."""
+    play = site(kafka, 20)
+    async with opened(play) as reader:
+        play.start(reader)
+        await play.until(2 * MINUTE)
+        play.latency = 1.0
+        begun = play.clock.monotonic()
+        for number in range(720):
+            play.clock.at(begun + number / 2, lambda: play.edit(FIRST, summary=f"at {play.now_ms()}"))
+        await play.passes(5 * MINUTE)
+        await play.topics.refresh()
+        told = [record.body for record in play.topics.kept(ISSUE_EVENTS, play.site_id)]
+        newest = max(event.at for event in told if isinstance(event, IssueEvent))
+        assert play.clock.now() - newest < timedelta(minutes=2)
+        await play.passes(5 * MINUTE)
+        await play.exact()
+
+
 @pytest.mark.parametrize(
     ("account", "start"),
     [
@@ -131,9 +168,12 @@ async def test_t8_the_zones_of_account_and_site_change_nothing(
     zone = {"title": "Zoned", "time_zone": "America/Los_Angeles"}
     play = Play(kafka, seed | {"site": zone}, start=start)
     async with opened(play, **RARELY) as reader:
-        busy(play, every=200, until=4 * HOUR, since=MINUTE)
+        busy(play, every=120, until=2.5 * HOUR, since=MINUTE)
         play.start(reader)
-        await play.until(5 * HOUR)
+        await play.until(3.25 * HOUR)
+        await play.exact()  # by the polls: the only deep pass was the first
+        busy(play, every=200, until=5.25 * HOUR)
+        await play.until(6 * HOUR)
         await play.exact()
     quoted = [
         e["path"]
@@ -213,7 +253,11 @@ async def test_t11_a_token_that_is_always_repeated_is_asked_for_twice_at_most(ka
 
 async def test_t12_what_is_gone_is_told_by_its_class_within_two_censuses(kafka: str) -> None:
     """Deleted and hidden issues go, moved ones stay; a project that is trashed, archived or revoked keeps its issues."""
-    seed = sample.seed(200)
+    tens = 10 * (10 if FULL else 1)
+    seed = sample.seed(20 * tens)
+    deleted = range(FIRST, FIRST + 2 * tens)
+    moved = range(FIRST + 2 * tens, FIRST + 3 * tens)
+    hidden = range(FIRST + 3 * tens, FIRST + 3 * tens + 5)
     names = {"10002": "TRA", "10003": "ARC", "10004": "REV"}
     seed["projects"] += [{"id": number, "key": key, "name": key} for number, key in names.items()]
     play = Play(kafka, seed)
@@ -230,18 +274,18 @@ async def test_t12_what_is_gone_is_told_by_its_class_within_two_censuses(kafka: 
         life = play.start(reader)
         await play.until(HOUR)
         await play.exact()
-        for issue in range(FIRST, FIRST + 20):
+        for issue in deleted:
             writes.delete_issue(play.site, str(issue), play.now_ms())
-        for issue in range(FIRST + 20, FIRST + 30):
+        for issue in moved:
             play.edit(issue, project={"key": "PEA" if issue % 4 != 1 else "APA"})
-        for issue in range(FIRST + 30, FIRST + 35):
+        for issue in hidden:
             play.site.store.hide(issue, hidden=True)
         play.change_project("TRA", state="deleted")
         play.change_project("ARC", state="archived")
         play.change_project("REV", browsable=False)
         await play.passes(TWO_CENSUSES)
         assert not life.failures
-        gone = {str(issue) for issue in (*range(FIRST, FIRST + 20), *range(FIRST + 30, FIRST + 35))}
+        gone = {str(issue) for issue in (*deleted, *hidden)}
         published = await play.published_ids(ISSUES)
         assert published == {str(issue.id) for issue in play.site.store.issues()} - gone
         classes = ("trashed", "archived", "access_lost", "suspect")
@@ -262,7 +306,7 @@ async def test_t12_what_is_gone_is_told_by_its_class_within_two_censuses(kafka: 
             if key == "REV":
                 play.change_out_of_sight(revoked, status={"id": "3"})
             play.change_project(key, **change)
-        for issue in range(FIRST + 30, FIRST + 35):
+        for issue in hidden:
             play.site.store.hide(issue, hidden=False)
         play.site.index.forget_results()
         await play.passes(TWO_CENSUSES)
