@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import math
 from collections import Counter
@@ -214,23 +213,6 @@ async def test_a_late_page_neither_resurrects_nor_overwrites(large: Stage) -> No
     versions = [read_version(record.headers)[0] for record in told]
     assert versions == sorted(versions)
     assert len(versions) == 2
-
-
-async def test_the_next_page_is_fetched_in_the_second_half_of_the_one_before(large: Stage) -> None:
-    """Earlier a crash would waste the call; later the network would stand still meanwhile."""
-    for number in range(3 * snapshot.TURN):
-        large.org.deal(f"More {number}")
-    pages = large.org.bulk_page = 3 * snapshot.TURN
-    log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger("test")
-    read = Snapshot(large.org, await read_schema(large.org), large.clock, log)
-    async with contextlib.aclosing(read):
-        await read.open()
-        await read.ready(lambda: None)
-        taken = 0
-        while not any(call.startswith("page ") and call.endswith(f" {pages}") for call in large.org.calls):
-            taken += len(await read._streams[0].take(1))
-            await asyncio.sleep(0)
-    assert pages / 2 < taken <= pages
 
 
 async def test_it_stops_at_its_level_of_the_org_s_use_and_goes_on_later(large: Stage) -> None:
