@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta, tzinfo
-from math import inf
+from math import inf, sqrt
 from statistics import median
 from typing import Literal
 
@@ -21,6 +21,8 @@ FAR_OUT = 3.5
 """A period further from the median than so many deviations (median absolute, scaled to a normal's) stands out."""
 MOST_STRETCH = 2.0
 """A short or long period is evened out by at most this factor: three days say little about three weeks."""
+BEYOND_CHANCE = 2.0
+"""Standard errors of the mean difference by which items must be better before they replace points."""
 _NORMAL = 1.4826
 
 
@@ -83,18 +85,31 @@ def outliers(done: Sequence[float]) -> tuple[bool, ...]:
     return tuple(abs(one - middle) > max(FAR_OUT * usual, 1e-9) and usual > 0 for one in done)
 
 
-def unit_errors(past: Mapping[Unit, Sequence[float]]) -> dict[Unit, float]:
-    """By unit, how far the forecast of the next period was off on average, as a part of what a period brings.
+def unit_scores(past: Mapping[Unit, Sequence[float]]) -> dict[Unit, Floats]:
+    """By unit, how far each forecast of the next period was off, as a part of what a period brings on the mean.
 
     Each period from the fourth on is forecast from those before it, weighted as capacity weighs them, and scored by
-    the continuous ranked probability score. Infinite: too little is known, or nothing was ever done.
+    the continuous ranked probability score. Empty: too little is known, or nothing was ever done.
     """
     return {unit: _one_ahead(done) for unit, done in past.items()}
 
 
-def better_unit(errors: Mapping[Unit, float]) -> Unit:
-    """The unit with the lower error; points when both are alike."""
-    return min(UNITS, key=lambda unit: errors.get(unit, inf))
+def unit_errors(scores: Mapping[Unit, Floats]) -> dict[Unit, float]:
+    """The mean of each unit's scores; a unit without any is left out."""
+    return {unit: float(found.mean()) for unit, found in scores.items() if len(found)}
+
+
+def better_unit(scores: Mapping[Unit, Floats]) -> Unit:
+    """Points, unless items foretell better beyond chance: by two standard errors of the mean difference.
+
+    A dozen sprints of which two went wrong make any unit look better. Items where nobody estimates.
+    """
+    points, items = scores["points"], scores["items"]
+    if not (len(points) and len(items)):
+        return "items" if len(items) else "points"
+    gain = points - items
+    doubt = float(gain.std(ddof=1)) / sqrt(len(gain)) if len(gain) > 1 else inf
+    return "items" if float(gain.mean()) > BEYOND_CHANCE * doubt else "points"
 
 
 def points_per_item(past: Sequence[PastPeriod]) -> float:
@@ -103,11 +118,13 @@ def points_per_item(past: Sequence[PastPeriod]) -> float:
     return points / items if items > 0 and points > 0 else 1.0
 
 
-def _one_ahead(done: Sequence[float]) -> float:
+def _one_ahead(done: Sequence[float]) -> Floats:
     values = np.asarray(done, dtype=np.float64)
-    scores = [_crps(values[:origin], values[origin]) for origin in range(SPRINTS_NEEDED, len(values))]
-    brought = float(values[SPRINTS_NEEDED:].mean()) if scores else 0.0
-    return float(np.mean(scores)) / brought if brought > 0 else inf
+    scores = np.array(
+        [_crps(values[:origin], values[origin]) for origin in range(SPRINTS_NEEDED, len(values))]
+    )
+    brought = float(values[SPRINTS_NEEDED:].mean()) if len(scores) else 0.0
+    return scores / brought if brought > 0 else np.empty(0)
 
 
 def _crps(past: Floats, outcome: float) -> float:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from math import isfinite
 
 from risk_engine.domain.book import Promise, TeamInputs, unusual_days
 from risk_engine.domain.capacity import CapacityBasis, capacity_basis, pooled_points, usual_days
 from risk_engine.domain.feasibility import OwedLeaf
-from risk_engine.domain.history import UNITS, Unit, better_unit, evened, unit_errors
+from risk_engine.domain.history import UNITS, Unit, better_unit, evened, unit_errors, unit_scores
 from risk_engine.domain.model import Deal, Team
 from risk_engine.evaluate.record import TeamRecord, read_record
 from risk_engine.evaluate.terms import Terms
@@ -69,7 +68,7 @@ async def gather_inputs(
         owed=tuple(replace(leaf, points=1.0) for leaf in owed) if capacity.unit == "items" else tuple(owed),
         promises=tuple(promise_of(commitments[deal]) for deal in sorted(commitments)),
         unit=capacity.unit,
-        errors={unit: round(error, 4) for unit, error in capacity.errors.items() if isfinite(error)},
+        errors={unit: round(error, 4) for unit, error in capacity.errors.items()},
         past=record.past,
         absences=tuple(one for one in entry.absences if one.last >= terms.today),
         growth=tuple(await read_growth(connection, team, terms.now)),
@@ -93,8 +92,8 @@ async def _capacity(connection: Connection, record: TeamRecord, terms: Terms) ->
     """The unit whose forecasts were better, and what is drawn from; points where other teams' sprints stand in."""
     usual = usual_days(record.cadence_days, terms.today, terms.is_working_day)
     done: dict[Unit, tuple[float, ...]] = {unit: evened(record.past, unit, usual) for unit in UNITS}
-    errors = unit_errors(done)
-    unit = better_unit(errors)
+    scores = unit_scores(done)
+    errors, unit = unit_errors(scores), better_unit(scores)
     basis = capacity_basis(done[unit], ())
     if not basis.cold:
         return _Capacity(basis, unit, errors)
