@@ -191,6 +191,19 @@ async def test_a_start_that_was_told_is_not_told_again_when_it_is_re_dated(stage
     assert effects(stage, "2").count("started") == 1
 
 
+async def test_a_sprint_that_runs_again_is_seen_by_the_next_poll() -> None:
+    """An administrator may reopen a closed one; closed sprints are listed every quarter of an hour only."""
+    stage = Stage(structure_seconds=10_000)
+    stage.site.agile_cap = 2  # a board with more than one page of sprints
+    await stage.scan()
+    reopened = stage.site.sprint(1)
+    reopened["state"] = "active"
+    del reopened["completeDate"]
+    await stage.later(60)
+    await stage.scan()
+    assert sprint(stage, "1").state == "active"
+
+
 async def test_a_restart_needs_no_backfill_and_repeats_no_event(stage: Stage) -> None:
     await stage.scan()
     told = (

@@ -164,8 +164,8 @@ class SprintBook:
         closed = {} if known is None else {key: doc for key, doc in known.items() if _is_closed(doc)}
         missing = known is None or any(key not in found for key in known if key not in closed)
         if full or missing:
-            closed = await _listed(reader, board, _CLOSED)
-        return {**found, **closed}
+            return {**found, **await _listed(reader, board, _CLOSED)}
+        return {**closed, **found}  # one that was closed when last read may run again
 
 
 async def _raw_board(reader: JiraReader, document: Json) -> _RawBoard:

@@ -62,7 +62,7 @@ class SyncMetrics:
         self.issues = Gauge("jira_sync_issues", "Issues remembered", registry=registry)
         self.set_aside = Gauge(
             "jira_sync_quarantined",
-            "Boards, projects and issues that cannot be read",
+            "Issues, and boards with their sprints, versions and filters, that cannot be read",
             ["kind"],
             registry=registry,
         )

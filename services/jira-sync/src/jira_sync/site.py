@@ -76,12 +76,18 @@ class SiteReader:
         self._budget = budget
 
     async def server_info(self) -> ServerInfo:
-        """Server time from the header ``Date``; the body's ``serverTime`` only where a proxy removed it."""
+        """Server time from the header ``Date`` or the body's ``serverTime``, whichever is earlier.
+
+        A proxy may remove the header, or set it by a clock of its own: a watermark too late would lose changes.
+        """
         response = await self.http.get(f"{PLATFORM}/serverInfo")
         body = json_object(response)
         stamp = response.headers.get("date")
-        now = parsedate_to_datetime(stamp).isoformat() if stamp else body.get("serverTime")
-        return ServerInfo(instant(now), str(body.get("deploymentType", "")))
+        told = (parsedate_to_datetime(stamp).isoformat() if stamp else None, body.get("serverTime"))
+        now = min((instant(time) for time in told if time), default=None)
+        if now is None:
+            raise JiraUnavailableError("serverInfo: the answer tells no time")
+        return ServerInfo(now, str(body.get("deploymentType", "")))
 
     async def myself(self) -> Json:
         """GET /myself."""
