@@ -23,7 +23,7 @@ from troth_sandbox.salesforce.seed import parse_seed
 from troth_sandbox.salesforce.server import serving
 from troth_sandbox.salesforce.simulation import Site, open_site
 
-DEADLINE = 180.0
+DEADLINE = 300.0
 SLOW = [
     {"match": {"path": "/results", "times": None}, "act": {"delay": 0.5}},
     {"match": {"path": "/services/data", "times": None}, "act": {"delay": 0.05}},

@@ -318,3 +318,37 @@ async def test_a_line_without_a_date_keeps_none_and_each_step_is_a_state(tmp_pat
             ("2026-12-28", "2027-01-15", None),
             ("2026-12-28", "2027-01-15", "2027-02-01"),
         ]
+
+
+ODD_TEXTS = (
+    "\U0001f600 \U0001f468\u200d\U0001f469\u200d\U0001f467",
+    "\u202b\u05e9\u05dc\u05d5\u05dd\u202c \u0645\u0631\u062d\u0628\u0627",
+    "e\u0301 is not \u00e9, \ufeff is not nothing",
+    'a "quoted", comma;\r\nand a new line\twith a tab',
+    "O'Neil \\ %_ -- null NULL #N/A =1+1",
+    "long " * 26_214 + "x",
+)
+"""The last one as long as a text of Salesforce can be, 131,071 characters."""
+
+
+@pytest.mark.parametrize("bulk_from", ["20000", "1"], ids=["pages", "jobs"])
+async def test_unusual_texts_and_numbers_arrive_as_they_are(
+    tmp_path: Path, kafka: str, bulk_from: str
+) -> None:
+    """Only NUL is dropped, which nobody can send on. https://github.com/airbytehq/airbyte/issues/8300"""
+    contents = seed(len(ODD_TEXTS) + 1, items_each=1, stamp=LONG_AGO)
+    contents["custom_fields"]["Opportunity"].append(
+        {"name": "Notes__c", "type": "textarea", "label": "Notes", "length": 131_072}
+    )
+    *rows, last = contents["objects"]["Opportunity"]
+    for row, text in zip(rows, ODD_TEXTS, strict=True):
+        row.update(Notes__c=text, NextStep=text[:80].strip(), Amount=123_456_789_012_345_678)
+    last.update(Description="a\x00b", NextStep="", Notes__c=None, Amount=0.1)
+    async with a_world(tmp_path, kafka, contents, TROTH_CRM_BULK_FROM=bulk_from) as world:
+        await world.start()
+        await world.run(MINUTE)
+        assert not await against_truth(world, ["description"])
+        for row, text in zip(rows, reversed(ODD_TEXTS), strict=True):
+            world.org.write("Opportunity", {"Id": row["Id"], "Notes__c": text, "Amount": -0.01})
+        await assert_z(world, unreadable=["description"])
+        assert (await fold(world))[str(last["Id"])]["description"] == "ab"

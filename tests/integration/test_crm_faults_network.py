@@ -12,8 +12,6 @@ from tests.integration.crm_mayhem import Mayhem
 from tests.integration.crm_truth import assert_z
 from tests.integration.crm_world import FULL, LONG_AGO, World, a_world, spread
 
-from crm_sync import snapshot
-
 MINUTE = 60.0
 EXPIRED = [{"message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID"}]
 LOST = [{"message": "invalid query locator", "errorCode": "INVALID_QUERY_LOCATOR"}]
@@ -36,16 +34,15 @@ def fault(world: World, path: str, *, share: float | None = None, seed: int = 1,
 
 @pytest.mark.parametrize(("bulk_from", "page"), [("20000", "/query/0r8"), ("1", "/results")])
 async def test_a_token_that_expires_every_minute_also_between_two_pages(
-    tmp_path: Path, kafka: str, monkeypatch: pytest.MonkeyPatch, bulk_from: str, page: str
+    tmp_path: Path, kafka: str, bulk_from: str, page: str
 ) -> None:
     """At most two logins per expiry. https://github.com/airbytehq/airbyte/pull/84302, for jobs /issues/71024"""
-    monkeypatch.setattr(snapshot, "PAGE_ROWS", 10)
     contents = seed(400 if FULL else 60, items_each=1, stamp=LONG_AGO)
     async with a_world(
         tmp_path, kafka, contents, per_request=8.0, TROTH_CRM_POLL_SECONDS="30", TROTH_CRM_BULK_FROM=bulk_from
     ) as world:
         world.site.sessions.longest = world.site.sessions.rest = spread(60)
-        world.site.cursors.page_rows = (10, 10)
+        world.site.cursors.page_rows, world.site.jobs.page_rows = (10, 10), 10
         Mayhem(world).during(600, writes=60)
         await world.start()
         await world.run(1_200 if FULL else 600)
@@ -159,4 +156,19 @@ async def test_no_more_than_five_calls_are_made_at_once(tmp_path: Path, kafka: s
         await world.start()
         await world.run(600)
         assert not [entry for entry in world.site.journal if entry.status == 403]
+        await assert_z(world)
+
+
+async def test_a_developer_edition_keeps_two_thirds_of_its_calls(tmp_path: Path, kafka: str) -> None:
+    """Ours are at most 35 % of 15,000 a day, whatever interval is wished for."""
+    hours, allowed = 24 if FULL else 1, 0.35 * 15_000
+    contents = {**seed(60, items_each=2, stamp=LONG_AGO), "daily_api_limit": 15_000}
+    async with a_world(tmp_path, kafka, contents, TROTH_CRM_POLL_SECONDS="5") as world:
+        await world.start()
+        await world.run(10 * MINUTE)
+        Mayhem(world).during(hours * 60 * MINUTE, writes=60 * hours)
+        begun, since = world.time.elapsed, len(world.site.journal)
+        await world.run(hours * 60 * MINUTE)
+        asked = len(world.requests("/services/data", since=since))
+        assert asked <= allowed * (world.time.elapsed - begun) / (24 * 60 * MINUTE)
         await assert_z(world)

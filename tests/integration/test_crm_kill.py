@@ -20,7 +20,7 @@ from troth_sandbox.brokers.kafka import LocalKafka
 from troth_sandbox.errors import BrokerUnavailableError
 
 KILLS = 50 if FULL else 3
-IN_BACKFILL = 5 if FULL else 1
+IN_BACKFILL = 4 if FULL else 1
 """How many of them fall into the full read, each after so many pages that the one before was got over."""
 PAGES_EACH = 20 if FULL else 5
 DEALS = 5_000 if FULL else 600

@@ -82,6 +82,16 @@ async def test_pages_repeat_the_header_and_a_locator_can_be_read_again(org: Cont
     assert again.text == second.text
 
 
+async def test_a_page_may_hold_less_than_was_asked_for(org: ControlledOrg) -> None:
+    """The request is still subject to limits of size: get results for a query job."""
+    await org.admin.post("/admin/bulk", json={"page_rows": 3})
+    job = (await a_job(org, "SELECT Name FROM Opportunity ORDER BY Id"))["id"]
+    page = await results(org, job, maxRecords=4)
+    assert page.headers["sforce-numberofrecords"] == "3"
+    rest = await results(org, job, maxRecords=4, locator=page.headers["sforce-locator"])
+    assert table(rest)[1:] == [["Deal 3"], ["Deal 4"]]
+
+
 async def test_a_job_shows_what_was_there_when_it_was_made(org: ControlledOrg) -> None:
     job = (await a_job(org, "SELECT Name FROM Opportunity ORDER BY Id"))["id"]
     org.site.org.write("Opportunity", {"Id": deal_id(0), "Name": "Renamed"})

@@ -41,9 +41,18 @@ def salesforce(running: Running) -> Iterator[Client]:
 
 def test_every_row_comes_over_pages(salesforce: Client) -> None:
     everything = list(salesforce.query_all_iter("SELECT Id, Name FROM Opportunity", include_deleted=True))
-    assert len({record["Id"] for record in everything}) == ROWS
+    assert len(everything) == len({record["Id"] for record in everything}) == ROWS == 4_321
     visible = list(salesforce.query_all_iter("SELECT Id FROM Opportunity ORDER BY SystemModstamp, Id"))
-    assert len(visible) == ROWS - DELETED
+    assert len(visible) == len({record["Id"] for record in visible}) == ROWS - DELETED
+    assert all("attributes" in record for record in everything)
+
+
+def test_pages_are_followed_to_the_end(running: Running, salesforce: Client) -> None:
+    running.admin.delete("/admin/journal")
+    list(salesforce.query_all_iter("SELECT Id FROM Opportunity", include_deleted=True))
+    asked = [entry["path"] for entry in running.admin.get("/admin/journal").json()]
+    assert len(asked) == 3
+    assert [path.rsplit("-", 1)[-1] for path in asked[1:]] == ["2000", "4000"]
 
 
 def test_every_row_comes_by_bulk_pages(salesforce: Client) -> None:
@@ -54,7 +63,19 @@ def test_every_row_comes_by_bulk_pages(salesforce: Client) -> None:
     ):
         pages = [list(csv.DictReader(io.StringIO(page))) for page in read(query, max_records=2_000, wait=0)]
         assert [len(page) for page in pages][:-1] == [2_000] * (len(pages) - 1)
-        assert len({row["Id"] for page in pages for row in page}) == rows
+        assert sum(map(len, pages)) == len({row["Id"] for page in pages for row in page}) == rows
+
+
+def test_its_own_refresh_opens_a_session_and_asks_again(running: Running) -> None:
+    client: Any = running.log_in()
+    running.admin.delete("/admin/journal")
+    running.admin.post("/admin/sessions/expire")
+    found = [row["Id"] for row in client.query_all_iter("SELECT Id FROM Opportunity", include_deleted=True)]
+    assert len(found) == len(set(found)) == ROWS
+    asked = [(entry["path"], entry["status"]) for entry in running.admin.get("/admin/journal").json()]
+    assert [status for path, status in asked if path.endswith("oauth2/token")] == [200]
+    assert [status for path, status in asked if path.endswith("/queryAll/")] == [401, 200]
+    client.session.close()
 
 
 def test_numbers_come_as_numbers(salesforce: Client) -> None:
@@ -97,17 +118,6 @@ def test_an_expired_session_is_the_vendors_401(running: Running, salesforce: Cli
         salesforce.query("SELECT Id FROM User")
     content: Any = caught.value.content
     assert content == [{"message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID"}]
-
-
-def test_its_own_refresh_opens_a_session_and_asks_again(running: Running) -> None:
-    client: Any = running.log_in()
-    running.admin.delete("/admin/journal")
-    running.admin.post("/admin/sessions/expire")
-    assert len(list(client.query_all_iter("SELECT Id FROM Opportunity", include_deleted=True))) >= ROWS
-    asked = [(entry["path"], entry["status"]) for entry in running.admin.get("/admin/journal").json()]
-    assert [status for path, status in asked if path.endswith("oauth2/token")] == [200]
-    assert [status for path, status in asked if path.endswith("/queryAll/")] == [401, 200]
-    client.session.close()
 
 
 def test_its_own_refresh_cannot_save_a_locator_of_the_old_session(running: Running) -> None:

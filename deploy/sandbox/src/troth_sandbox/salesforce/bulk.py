@@ -100,7 +100,7 @@ class Jobs:
         self.failing = 0
         """A control: so many of the next jobs fail."""
         self.page_rows = 100_000
-        """A control: rows of a page when the client asks for no number; the real number is the server's choice."""
+        """A control: the most rows of a page. A number that is asked for stays subject to limits of size [bulk-res]."""
 
     def __iter__(self) -> Iterator[Job]:
         self._forget()

@@ -113,7 +113,7 @@ def _page_rows(site: Site, request: Request) -> int:
     asked = request.query_params.get("maxRecords", "")
     if asked and (not asked.isdigit() or int(asked) < 1):
         raise api_error("bad_json", reason=f"maxRecords cannot be {asked}")
-    return int(asked) if asked else site.jobs.page_rows
+    return min(int(asked), site.jobs.page_rows) if asked else site.jobs.page_rows
 
 
 async def _document(request: Request) -> dict[str, Any]:

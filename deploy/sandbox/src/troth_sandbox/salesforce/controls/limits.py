@@ -17,7 +17,7 @@ def limit_controls() -> APIRouter:
 
 
 async def bulk(document: Document, site: Held) -> dict[str, Any]:
-    """`seconds` that new jobs take, how many next ones are `failing`, `page_rows` where a client names no number."""
+    """`seconds` that new jobs take, how many next ones are `failing`, the most `page_rows`."""
     try:
         site.jobs.seconds = float(document.get("seconds", site.jobs.seconds))
         site.jobs.failing = int(document.get("failing", site.jobs.failing))
