@@ -24,6 +24,16 @@ class Settled:
     """By sync service."""
 
 
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
+    """A play of which no service was started."""
+    try:
+        with open_play(tmp_path_factory.mktemp("servers")) as play:
+            yield play
+    except (BrokerUnavailableError, DatabaseStartError) as error:
+        missing(str(error))
+
+
 @pytest.fixture(scope="session")
 def settled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settled]:
     """An undisturbed run on the generated world; tests may go on changing its vendors."""

@@ -11,7 +11,6 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from tests.e2e.conftest import Settled
 from tests.e2e.play import Play
 
 from troth_sandbox.demo.stage import SERVICES
@@ -87,8 +86,8 @@ def _asked(http: httpx.Client) -> dict[str, Any]:
 
 
 @pytest.fixture
-def play(settled: Settled) -> Play:
-    return settled.play
+def play(servers: Play) -> Play:
+    return servers
 
 
 @pytest.fixture
@@ -171,25 +170,3 @@ def test_a_wrong_database_password_is_told_and_not_shown(play: Play, locked_data
     outcome = end_of(play, "risk-engine", DATABASE_URL=locked_database)
     expect_exit(outcome, "password authentication failed")
     assert not any("not-the-password" in line for line in outcome.lines)
-
-
-def test_a_forbidden_board_is_named_and_its_neighbours_flow(play: Play) -> None:
-    board = max(play.world.jira["boards"], key=lambda board: board["id"])["id"]
-    jira = play.stage.services["jira-sync"]
-    play.forbid_board(board, 403)
-    jira.restart()
-    play.until(lambda: f"board {board}" in _detail(play), "the board is named")
-    assert play.get("jira-sync", "/readyz").status_code == 200
-    assert play.verdict().holds
-
-    play.forbid_board(board, None)
-    jira.restart()
-    play.until(lambda: "issues" in _detail(play) and "board" not in _detail(play), "the board is read again")
-
-
-def _detail(play: Play) -> str:
-    """What jira-sync says of its reading."""
-    try:
-        return str(play.get("jira-sync", "/readyz").json()["checks"]["jira"]["detail"])
-    except (httpx.HTTPError, KeyError):
-        return ""

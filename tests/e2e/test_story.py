@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import date, timedelta
 
+import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.e2e.conftest import Settled
@@ -129,11 +130,33 @@ def test_closed_issues_are_no_longer_owed(play: Play) -> None:
     play.until(lambda: play.fires("oversold", story["deals"][0]) is not None, "the alert starts again")
 
 
+def test_a_forbidden_board_is_named_and_its_neighbours_flow(play: Play) -> None:
+    board = max(play.world.jira["boards"], key=lambda board: board["id"])["id"]
+    jira = play.stage.services["jira-sync"]
+    play.forbid_board(board, 403)
+    jira.restart()
+    play.until(lambda: f"board {board}" in _detail(play), "the board is named")
+    assert play.get("jira-sync", "/readyz").status_code == 200
+    assert play.verdict().holds
+
+    play.forbid_board(board, None)
+    jira.restart()
+    play.until(lambda: "issues" in _detail(play) and "board" not in _detail(play), "the board is read again")
+
+
 def test_after_all_changes_the_first_story_is_told_again(play: Play) -> None:
     play.until(lambda: play.verdict().holds, "found is planted")
     play.until(play.idle, "nothing is left to do")
     ids = [webhook_id for webhook_id, _ in play.notices()]
     assert len(ids) == len(set(ids))
+
+
+def _detail(play: Play) -> str:
+    """What jira-sync says of its reading."""
+    try:
+        return str(play.get("jira-sync", "/readyz").json()["checks"]["jira"]["detail"])
+    except (httpx.HTTPError, KeyError):
+        return ""
 
 
 def _key_of_a_healthy_team(play: Play) -> str:
