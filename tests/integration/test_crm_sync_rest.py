@@ -21,7 +21,14 @@ from simple_salesforce.api import Salesforce
 
 from crm_sync import rest
 from crm_sync.direct import Connection
-from crm_sync.errors import BudgetExhausted, LocatorLost, LoginDelayed, SalesforceUnavailable, SessionExpired
+from crm_sync.errors import (
+    BudgetExhausted,
+    LocatorLost,
+    LoginDelayed,
+    SalesforceUnavailable,
+    SchemaChanged,
+    SessionExpired,
+)
 from crm_sync.metrics import CrmMetrics
 from crm_sync.patience import TRIES, Patience, ServerClock
 from crm_sync.rest import RestReader
@@ -138,6 +145,39 @@ async def test_one_401_is_answered_with_one_new_token(server: _Server, service: 
     server.script = [EXPIRED, ok()]
     await service.reader.query(QUERY)
     assert server.tokens == ["Bearer token-1", "Bearer token-2"]
+
+
+GONE = (
+    404,
+    "application/json",
+    json.dumps([{"message": "The requested resource does not exist", "errorCode": "NOT_FOUND"}]),
+)
+DESCRIBED = {"name": "Opportunity", "fields": [], "queryable": True}
+
+
+async def test_a_query_that_is_not_found_looks_for_the_org_with_a_new_login(
+    server: _Server, service: _Service
+) -> None:
+    server.script = [GONE, ok()]
+    await service.reader.query(QUERY)
+    assert server.tokens == ["Bearer token-1", "Bearer token-2"]
+
+
+async def test_a_describe_at_a_host_that_lost_the_org_is_asked_again_at_the_new_one(
+    server: _Server, service: _Service
+) -> None:
+    server.script = [GONE, GONE, ok({}), ok(DESCRIBED)]
+    assert await service.reader.describe("Opportunity") == ()
+    assert server.tokens == [*["Bearer token-1"] * 2, *["Bearer token-2"] * 2]
+
+
+async def test_an_object_that_is_not_there_costs_one_more_call_and_no_login(
+    server: _Server, service: _Service
+) -> None:
+    server.script = [GONE, ok({})]
+    with pytest.raises(SchemaChanged):
+        await service.reader.describe("OpportunityTeamMember")
+    assert (len(server.paths), service.logins) == (2, 1)
 
 
 async def test_a_lasting_401_makes_at_most_three_logins(server: _Server, service: _Service) -> None:

@@ -24,7 +24,7 @@ from simple_salesforce.exceptions import SalesforceError
 from crm_sync.answers import Descriptions, read_deletions, read_page
 from crm_sync.composite import NOT_MODIFIED
 from crm_sync.direct import Connection
-from crm_sync.errors import LocatorLost, SalesforceUnavailable, SessionExpired
+from crm_sync.errors import LocatorLost, SalesforceUnavailable, SchemaChanged, SessionExpired
 from crm_sync.faults import error_of, read_fault
 from crm_sync.patience import CallWatcher, Patience, ServerClock
 from crm_sync.salesforce import Deletions, Description, Page
@@ -77,6 +77,11 @@ class _ThreadClient(threading.local):
             )
             self._client.headers.pop("X-PrettyPrint", None)
         return self._client
+
+
+NOT_FOUND = 404
+_ALWAYS_THERE = frozenset({"query", "page", "resources"})
+"""Addresses of the API itself: where they are not found, the host no longer has this org."""
 
 
 class NotModified(Exception):
@@ -137,7 +142,21 @@ class RestReader:
             raise LocatorLost("the session ended in the middle of a result") from error
 
     async def describe(self, name: str) -> Description:
-        """Fields this user may read; the last answer again when Salesforce says nothing changed since."""
+        """Fields this user may read; the last answer again when Salesforce says nothing changed since.
+
+        A host that lost the org answers 404 as for an object that is not there: only what the API itself answers is
+        about the object.
+        """
+        token = await self._patience.tokens.current()
+        try:
+            return await self._describe(name)
+        except SchemaChanged:
+            await self._refreshing("resources", lambda client: client.restful(""), lambda *_: None)
+            if await self._patience.tokens.current() is token:
+                raise
+            return await self._describe(name)
+
+    async def _describe(self, name: str) -> Description:
         headers = self.descriptions.condition(name)
         try:
             return await self._refreshing(
@@ -177,7 +196,9 @@ class RestReader:
         except SalesforceError as error:
             if error.status == NOT_MODIFIED:
                 raise NotModified from error
-            raise error_of(read_fault(error.status, error.content)) from error
+            fault = read_fault(error.status, error.content)
+            is_elsewhere = fault.status == NOT_FOUND and resource in _ALWAYS_THERE
+            raise (SessionExpired(str(fault)) if is_elsewhere else error_of(fault)) from error
         except (requests.RequestException, UnicodeDecodeError) as error:
             raise SalesforceUnavailable(
                 f"no usable answer from Salesforce: {type(error).__name__}"
