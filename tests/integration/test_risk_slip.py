@@ -14,6 +14,7 @@ from tests.risk_engine.engine import TRIALS, Engine, final_state, open_engine
 from risk_engine.answer.routes import add_slip_routes
 from risk_engine.answer.slip import SlipDesk
 from risk_engine.api import add_routes
+from risk_engine.domain.registry import Registry, TeamEntry
 from troth_contracts import jira, topics
 from troth_contracts.codec import OutRecord, encode_event
 
@@ -24,14 +25,17 @@ DEAL = it.deal_key("slipping")
 
 
 @asynccontextmanager
-async def counter(postgres: str) -> AsyncIterator[tuple[Engine, httpx.AsyncClient]]:
+async def counter(postgres: str, *entries: TeamEntry) -> AsyncIterator[tuple[Engine, httpx.AsyncClient]]:
     async with open_engine(postgres) as engine:
         await engine.take(records(it))
         await engine.go_live()
         await engine.evaluate()
         app = FastAPI()
         add_routes(app, engine.database)
-        add_slip_routes(app, SlipDesk(engine.database, clock=engine.clock, zone=UTC, trials=TRIALS))
+        desk = SlipDesk(
+            engine.database, clock=engine.clock, zone=UTC, trials=TRIALS, registry=Registry.of(entries)
+        )
+        add_slip_routes(app, desk)
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://engine") as client:
             yield engine, client
@@ -129,6 +133,34 @@ async def test_what_was_delivered_late_is_explained_from_the_day_it_was_done(pos
         assert (told["delay_days"], told["finish_basis"], told["finish_date"]) == (2, "done", "2026-09-01")
         assert sum(Decimal(days) for days in told["parts"].values()) == 2
         assert await final_state(engine) == before
+
+
+async def test_a_team_of_two_boards_is_one_team(postgres: str) -> None:
+    """Its work on both counts, and so does what it completes on both."""
+    ended = datetime(2026, 9, 1, 6, tzinfo=UTC)
+    done: dict[str, Any] = {"status_id": "3", "status_category": "done", "resolved_at": ended}
+    atlas = it.issue(
+        273,
+        "ATL-73",
+        estimate=Decimal(8),
+        created_at=MADE - timedelta(days=9),
+        **done | {"resolved_at": MADE},
+    )
+    both = it.deal(
+        "slipping",
+        custom=promise(PULLED_IN, "BOR-71, ATL-73"),
+        minutes=40,
+        history=(won(MADE.date().isoformat()),),
+    )
+    told = {}
+    for name, entries in {"apart": (), "one": (TeamEntry(("acme.test:2", "acme.test:1")),)}.items():
+        async with counter(postgres, *entries) as (engine, client):
+            await engine.take([*work(**done), atlas, both, *happened()])
+            await engine.evaluate()
+            told[name] = (await client.get(f"/deals/{DEAL}/slip")).json()
+    assert told["apart"]["team"] == told["one"]["team"] == f"{it.site}:2"
+    assert told["one"]["points_now"] == told["apart"]["points_now"] + 8
+    assert told["one"]["usual_points_per_day"] > told["apart"]["usual_points_per_day"] > 0
 
 
 async def test_a_promise_in_time_or_without_a_forecast_says_so(postgres: str) -> None:

@@ -91,7 +91,9 @@ async def build(chassis: Chassis[EngineSettings]) -> AsyncIterator[Sequence[Loop
         add_promise_routes(chassis.app, database, desk)
         add_slip_routes(
             chassis.app,
-            SlipDesk(database, clock=clock, zone=settings.zone, trials=settings.risk_trials),
+            SlipDesk(
+                database, clock=clock, zone=settings.zone, trials=settings.risk_trials, registry=registry
+            ),
         )
         add_link_routes(chassis.app, LinkDesk(database, clock=clock, on_answer=woken.set))
         yield (

@@ -20,6 +20,7 @@ from risk_engine.domain.slip import (
     pace_of,
     present_promise,
     split_delay,
+    together,
 )
 from risk_engine.domain.work import Roster, TypicalSizes, WorkTree, leaves_below, size_leaf, team_of
 from risk_engine.problems import ProblemError
@@ -72,8 +73,17 @@ class _Record:
 class SlipDesk:
     """Reads only: nothing it says is kept, so it follows from the records at any time."""
 
-    def __init__(self, database: Database, *, clock: Clock, zone: tzinfo, trials: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        clock: Clock,
+        zone: tzinfo,
+        trials: int,
+        registry: Registry | None = None,
+    ) -> None:
         self._database = database
+        self._registry = registry or Registry()
         self._clock = clock
         self._zone = zone
         self._trials = trials
@@ -100,7 +110,7 @@ class SlipDesk:
                 f"{deal} promises nothing in force", fix="check the key: <org>:<opportunity id>", status=404
             )
         roots = [link.issue for link in row.links if link.confidence >= BELIEVED]
-        roster = await read_roster(connection, Registry())
+        roster = await read_roster(connection, self._registry)
         tree = await read_work_tree(connection, roots, roster.done)
         units = await _units(connection, roots, tree, roster, promised.at)
         last = await self._last(connection, deal, units)
@@ -112,7 +122,7 @@ class SlipDesk:
             connection, [unit.issue for unit in own], await read_waiting_statuses(connection, team)
         )
         begun = [one.begun for one in times.values() if one.begun is not None]
-        sprints = await read_team_sprints(connection, team)
+        boards = [await read_team_sprints(connection, each) for each in self._registry.entry(team).boards]
         until = min(now, _latest(times)) if is_done else now
         return _Record(
             promised,
@@ -124,10 +134,14 @@ class SlipDesk:
             day_of(min(begun), self._zone) if begun else None,
             tuple(
                 await read_injections(
-                    connection, [one.key for one in sprints], list(tree.issues), promised.at, until
+                    connection,
+                    [one.key for sprints in boards for one in sprints],
+                    list(tree.issues),
+                    promised.at,
+                    until,
                 )
             ),
-            pace_of(sprints, promised.at),
+            together(pace_of(sprints, promised.at) for sprints in boards),
         )
 
     async def _last(

@@ -102,6 +102,13 @@ def pace_of(sprints: Iterable[Sprint], made: datetime) -> Pace:
     )
 
 
+def together(boards: Iterable[Pace]) -> Pace:
+    """The pace of a team that works on several boards side by side."""
+    paces = list(boards)
+    since = [pace.since for pace in paces if pace.since is not None]
+    return Pace(sum(pace.usual for pace in paces), sum(since) if since else None)
+
+
 def split_delay(facts: SlipFacts) -> Slip:
     """The delay in calendar days, to the hundredth.
 
