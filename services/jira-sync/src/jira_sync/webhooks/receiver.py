@@ -35,7 +35,7 @@ class WebhookReceiver:
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI, for signed webhooks; without a framework around it, one core takes twice as many."""
+        """ASGI, for signed webhooks; a framework around it would cost a sixth of the time more."""
         is_post = scope["method"] == "POST"
         status = await self.take(Request(scope, receive)) if is_post else 405
         await Response(status_code=status, headers=None if is_post else {"allow": "POST"})(
