@@ -89,7 +89,7 @@ def _team(team: int, rng: random.Random) -> Iterator[OutRecord]:
     for place in range(SPRINTS):
         end = NOW - timedelta(days=1) - _CADENCE * (SPRINTS - 1 - place)
         points = Decimal(max(0, round(rng.gauss(level, level / 4))))
-        result = SprintFigures(points=points, issue_count=12)
+        result = SprintFigures(points=points, issue_count=max(0, round(rng.gauss(10, 4))))
         yield _state(topics.SPRINTS, _sprint(team, place, "closed", end, result))
     yield _state(topics.SPRINTS, _sprint(team, SPRINTS, "active", NOW + timedelta(days=13), None))
 
