@@ -9,7 +9,8 @@ page that endpoint gives:
 * ``board/{id}/sprint``: 50 a page, at least 1 for each scrum board that opens;
 * 1 ``project/{key}/versions`` for each project;
 * ``search/jql``: 100 issues a page as soon as more than ids is asked for;
-* ``changelog/bulkfetch``: at most 1,000 issues and 10,000 histories a page.
+* ``changelog/bulkfetch``: at most 1,000 issues and 10,000 histories a page;
+* 1 ``issue/{id}/remotelink`` for each issue that has a link to a place outside Jira: no other endpoint has them.
 """
 
 from __future__ import annotations
@@ -72,8 +73,9 @@ def least_requests(size: Size) -> dict[str, int]:
         "GET project/{}/versions": size.projects,
         "GET search/jql": _pages(size.issues, ISSUE_PAGE),
         "POST changelog/bulkfetch": max(
-            _pages(size.issues, BULK_ISSUES), _pages(size.histories, BULK_HISTORIES)
+            _pages(size.issues, BULK_ISSUES), _pages(size.histories + size.linked, BULK_HISTORIES)
         ),
+        "GET issue/{}/remotelink": size.linked,
     }
 
 

@@ -1,7 +1,7 @@
 """A Jira site to measure with, in the simulator's seed form: large, uneven, the same for the same size.
 
 At full size it is 12 projects, 40 boards (5 kanban, 3 forbidden, 2 of two projects), 260 sprints, 20,000 issues and
-240,000 histories, 6,000 of them on one issue.
+240,000 histories, 6,000 of them on one issue; 400 issues are linked to a deal.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from jira_sync.domain.record_ids import with_checksum
 
 EMAIL, TOKEN = "bench@example.com", "bench-token"
 SPRINT_FIELD, POINTS_FIELD = "customfield_10020", "customfield_10016"
@@ -38,6 +40,8 @@ class Size:
     """Boards of two projects."""
     longest: int = 6_000
     """Histories of the issue that has most."""
+    linked: int = 400
+    """Issues linked to a deal, each by one history more, which planning does not need."""
 
     @property
     def scrum(self) -> int:
@@ -56,6 +60,7 @@ SMALL = Size(
     forbidden=1,
     shared=1,
     longest=300,
+    linked=20,
 )
 
 
@@ -169,7 +174,7 @@ def _issues(size: Size, rng: random.Random) -> Iterator[Json]:
         sprint = number % size.sprints
         project = (sprint % size.scrum) % size.projects
         numbers[project] += 1
-        yield _issue(
+        issue = _issue(
             number,
             f"{_key(project)}-{numbers[project]}",
             project,
@@ -178,6 +183,25 @@ def _issues(size: Size, rng: random.Random) -> Iterator[Json]:
             rng,
         )
         history += count
+        if number % (size.issues // size.linked) == 1:
+            issue = _linked(issue, history, number)
+            history += 1
+        yield issue
+
+
+def _linked(issue: Json, history_id: int, number: int) -> Json:
+    """With a link to a deal; ``updated`` stays."""
+    deal = with_checksum(f"0065g0000{number:06}")
+    url = f"https://acme.lightning.force.com/lightning/r/Opportunity/{deal}/view"
+    words = f'This issue links to "Deal {number} (Web Link)"'
+    item = {"field": "RemoteIssueLink", "fieldtype": "jira", "from": None, "fromString": None}
+    made = {
+        "items": [item | {"to": str(number), "toString": words}],
+        "author": {"accountId": _person(number)},
+    }
+    past = [*issue["histories"], {"id": str(history_id), "created": issue["fields"]["updated"]} | made]
+    links = [{"id": number, "object": {"url": url, "title": f"Deal {number}"}}]
+    return issue | {"histories": past, "remote_links": links}
 
 
 def _issue(number: int, key: str, project: int, sprint: int, histories: range, rng: random.Random) -> Json:

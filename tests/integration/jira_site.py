@@ -6,7 +6,7 @@ import contextlib
 import json
 import socket
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, cast
 
 import msgspec
@@ -18,6 +18,7 @@ from tests.jira_sync.simulator import settings_of
 from jira_sync.hints import hints_of
 from jira_sync.opening import open_reader
 from jira_sync.scope import Scope
+from jira_sync.settings import JiraSettings
 from troth_chassis.clock import AutoClock, SystemClock
 from troth_sandbox.jira import writes
 from troth_sandbox.jira.app import api
@@ -114,10 +115,13 @@ class Play(Stage):
 
 
 @contextlib.asynccontextmanager
-async def playing(live: LiveSite, **settings: Any) -> AsyncIterator[Play]:
+async def playing(
+    live: LiveSite, login: Callable[[str], JiraSettings] = settings_of, **settings: Any
+) -> AsyncIterator[Play]:
     """Waiting for the budget takes no time."""
     with live.serving():
-        async with open_reader(settings_of(live.url), AutoClock(SystemClock().now())) as reader:
-            play = Play(site=cast("MemorySite", reader), scope=Scope(), **settings)
+        found = login(live.url)
+        async with open_reader(found, AutoClock(SystemClock().now())) as reader:
+            play = Play(site=cast("MemorySite", reader), scope=Scope(), login=found.login_kind, **settings)
             play.live = live
             yield play

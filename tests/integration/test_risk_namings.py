@@ -10,7 +10,7 @@ from tests.risk_engine.engine import Engine, open_engine
 
 from troth_contracts.jira import CrmReference
 
-DEAL = "0065g00000ABCDEAA4"
+DEAL = "0065g00000ABCDEAA5"
 PROMISED = promise(LATER)
 """Without any issue key."""
 

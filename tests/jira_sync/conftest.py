@@ -11,7 +11,9 @@ import structlog
 from prometheus_client import CollectorRegistry
 from tests.jira_sync.fakes import NOW, MemoryKafka, MemoryPublisher, MemorySite
 
+from jira_sync.domain.places import ReferenceRules
 from jira_sync.hints import Hints
+from jira_sync.login_choice import LoginKind
 from jira_sync.metrics import SyncMetrics
 from jira_sync.poll import Poller, PollPlan
 from jira_sync.publication import Publication
@@ -52,6 +54,8 @@ class Stage:
     structure_seconds: float = 0.0
     deep_seconds: float = 3_600.0
     scope: Scope = field(default_factory=lambda: Scope(projects=("APA", "BET")))
+    references: ReferenceRules = field(default_factory=ReferenceRules)
+    login: LoginKind = LoginKind.API_TOKEN
 
     def __post_init__(self) -> None:
         self.start()
@@ -70,6 +74,8 @@ class Stage:
             timedelta(minutes=5),
             deep_seconds=self.deep_seconds,
             rebuild=self.rebuild,
+            references=self.references,
+            login=self.login,
         )
         self.poller = Poller(
             plan,

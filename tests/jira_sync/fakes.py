@@ -32,6 +32,7 @@ class MemorySite:
     """A JiraReader over a seed. Tests change ``seed`` as people would, and set the faults they need."""
 
     reconciles = True
+    bulk_changelogs = True
 
     def __init__(self, seed: dict[str, Any] | None = None) -> None:
         self.seed = copy.deepcopy(seed or small_site.seed())
@@ -134,6 +135,16 @@ class MemorySite:
         start = int(token or 0)
         end = start + self.changelog_cap
         return TokenPage(tuple(entries[start:end]), str(end) if end < len(entries) else None)
+
+    async def remote_links(self, issue_id: str) -> Sequence[Json]:
+        self.before(f"issue/{issue_id}/remotelink")
+        self.asked.append(f"issue/{issue_id}/remotelink")
+        return tuple(copy.deepcopy(self.issue(issue_id).get("remote_links", [])))
+
+    async def comments(self, issue_id: str, start: int) -> OffsetPage:
+        self.before(f"issue/{issue_id}/comment")
+        comments = self.issue(issue_id).get("comments", [])
+        return self._offset([{**comment, "id": str(comment["id"])} for comment in comments], start)
 
     async def boards(self, start: int) -> OffsetPage:
         self.before("board")

@@ -6,7 +6,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.jira_sync.small_site import POINTS_FIELD, SPRINT_FIELD
+from tests.jira_sync.small_site import DEAL_URL, POINTS_FIELD, SPRINT_FIELD
 
 from jira_sync.domain.fields import discover
 from jira_sync.errors import ForbiddenError, ScanFailedError
@@ -70,6 +70,19 @@ class ReaderContract:
         assert found == {"10001": [1, 2], "10002": [3, 4], "10003": [5, 6], "10101": [7, 8]}
         first = next(entry for entry in entries if entry["issueId"] == "10001")
         assert instant(parts(first, "changeHistories")[0]["created"]) == datetime(2026, 10, 2, 9, tzinfo=UTC)
+
+    async def test_links_to_places_outside_jira(self, reader: JiraReader) -> None:
+        (link,) = await reader.remote_links("10005")
+        assert optional_part(link, "object") == {"url": DEAL_URL, "title": "Deal"}
+        assert await reader.remote_links("10001") == ()
+
+    async def test_comments_oldest_first(self, reader: JiraReader) -> None:
+        found = await all_offset_items(lambda start: reader.comments("10005", start))
+        assert [(comment["id"], comment["body"]) for comment in found] == [
+            ("1", "Comment 1"),
+            ("2", "Comment 2"),
+        ]
+        assert await all_offset_items(lambda start: reader.comments("10001", start)) == []
 
     async def test_boards_with_columns_estimation_and_projects(self, reader: JiraReader) -> None:
         boards = await all_offset_items(reader.boards)

@@ -6,6 +6,7 @@ from typing import Any
 
 Json = dict[str, Any]
 SPRINT_FIELD, POINTS_FIELD, EPIC_FIELD = "customfield_10020", "customfield_10016", "customfield_10014"
+DEAL_URL = "https://acme.lightning.force.com/lightning/r/Opportunity/0065g00000ABCDEAA5/view"
 STATUSES = {"1": ("To Do", "new"), "3": ("In Progress", "indeterminate"), "9": ("Done", "done")}
 STORY = {"id": "10001", "name": "Story", "subtask": False}
 AUTH = {"email": "reader@example.com", "token": "a-token-for-tests"}
@@ -247,7 +248,14 @@ def seed() -> Json:
                 ),
             ),
             issue(10004, APA, points=8, sprints=(2,), created="2026-10-20T08:00:00.000Z"),
-            issue(10005, APA, points=None, fixVersions=[{"id": "501"}]),
+            issue(10005, APA, points=None, fixVersions=[{"id": "501"}])
+            | {
+                "remote_links": [{"id": 7, "object": {"url": DEAL_URL, "title": "Deal"}}],
+                "comments": [
+                    {"id": n, "author": "ann", "body": f"Comment {n}", "created": "2026-10-21T08:00:00.000Z"}
+                    for n in (1, 2)
+                ],
+            },
             issue(
                 10101,
                 BET,

@@ -88,6 +88,8 @@ class Issue(Contract, frozen=True):
     updated_at: Instant | None = None
     resolved_at: Instant | None = None
     crm_references: tuple[CrmReference, ...] = ()
+    remote_links_as_of: str | None = None
+    """As of which change its links to places outside Jira were read: what the writer compares, not a time."""
     other_estimates: tuple[FieldEstimate, ...] = ()
     """Values of further estimate fields of the site, by field id."""
 

@@ -107,6 +107,7 @@ def plan_of(settings: JiraSettings) -> PollPlan:
         census_seconds=settings.jira_census_seconds,
         rebuild=settings.jira_rebuild,
         start_by=settings.jira_commitment_instant,
+        references=settings.reference_rules,
     )
 
 

@@ -188,10 +188,13 @@ class Backfill:
     def _wanted(self, project: str) -> str:
         """What a finished mark must have been read as.
 
-        A rename leaves ``updated`` alone, so the key belongs to it; so do the fields that boards count in.
+        A rename leaves ``updated`` alone, so the key belongs to it; so do the fields that boards count in, and the
+        rules by which references are found.
         """
         counted = ",".join(self._view.planning.frame.fields.counted_in(project))
-        return f"{self._live[project]} {self._view.scope.fingerprint()} {counted}".rstrip()
+        view = self._view
+        rules = view.references.fingerprint()
+        return f"{self._live[project]} {view.scope.fingerprint()} {counted} {rules}"
 
     def _is_done(self, project: str) -> bool:
         mark = self._marks.get(project)

@@ -15,6 +15,7 @@ from jira_sync.absence import AbsenceClass, Absences, Roster, is_suspect, projec
 from jira_sync.budget import Priority, asking_as
 from jira_sync.errors import BudgetSpentError, ForbiddenError, ScanFailedError
 from jira_sync.intake import DIRECT_READS, IssueIntake
+from jira_sync.link_census import LinkCensus
 from jira_sync.metrics import SyncMetrics
 from jira_sync.paging import token_pages_from
 from jira_sync.parse import text
@@ -60,6 +61,7 @@ class Census:
         self._every = timedelta(seconds=every_seconds)
         self._metrics = metrics
         self._taken_at: datetime | None = None
+        self._is_first = True
         self._round: _Round | None = None
         self._found: dict[AbsenceClass, int] = {}
         self._suspects: dict[str, int] = {}
@@ -67,11 +69,13 @@ class Census:
         """Projects whose list of ids could not be read to its end: nothing follows from it."""
         self._deleted: set[str] = set()
         self.absences = Absences()
+        self.links = LinkCensus(view, intake, reader)
         self.structure = StructureCensus(view, reader, publication, self.absences)
 
     def restore(self, mark: Watermark | None) -> None:
         """After a start: when the last census was."""
         self._taken_at = mark.position if mark else None
+        self._is_first = mark is None
 
     def expire(self) -> None:
         """Somebody asked for one now."""
@@ -134,12 +138,14 @@ class Census:
                 unread[key] = str(error)
             beat()
         restored = await self._read_unknown(under_way.seen, beat)
+        if not self._is_first:  # the backfill before the first has just read every changelog
+            await self.links.take(beat)
         self._found, self._suspects, self._unread = {"restored": restored}, {}, unread
         for project_id, key in memory.project_keys.items():
             self._compare(project_id, key, under_way, roster, now)
         self._metrics.show_absent(self._found)
         await self._publication.commit([self._publication.census_taken(now, self._view.version)])
-        self._taken_at, self._round = now, None
+        self._taken_at, self._round, self._is_first = now, None, False
 
     def _compare(self, project_id: str, key: str, under_way: _Round, roster: Roster, now: datetime) -> None:
         present = self._view.memory.ids_of(project_id)

@@ -21,6 +21,7 @@ class CloudReader(SiteReader):
     """The JiraReader of a Cloud site."""
 
     reconciles = True
+    bulk_changelogs = True
 
     async def search(
         self, jql: str, fields: Sequence[str], token: str | None, size: int, reconcile: Sequence[str] = ()

@@ -50,6 +50,7 @@ class DataCenterReader(SiteReader):
 
     reconciles = False
     """There is one index and no way past it but a direct read."""
+    bulk_changelogs = False
 
     def __init__(self, sessions: JiraSessions, http: SiteHttp, budget: PriorityBudget) -> None:
         super().__init__(sessions, http, budget)

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Sequence
 import structlog
 
 from jira_sync.errors import ForbiddenError, MissingError, UnreadableError
+from jira_sync.further import FurtherReading
 from jira_sync.gap import CREATED
 from jira_sync.hints import Hints
 from jira_sync.metrics import Feed
@@ -43,6 +44,7 @@ class IssueIntake:
         self._publication = publication
         self._hints = hints
         self._log = log
+        self.further = FurtherReading(view, reader)
         self._letters = LetterLimit()
         self._judged = (0, 0)
         """Good and dead documents of the transaction that is being made."""
@@ -52,17 +54,18 @@ class IssueIntake:
     async def publish(
         self, page: Sequence[RawIssue], feed: Feed, closing: Iterable[OutRecord | None] = ()
     ) -> None:
-        """Tells a page and ``closing`` in one transaction.
+        """Tells a page, with what else must be read of its issues, and ``closing`` in one transaction.
 
         Sub-tasks whose parents moved to another sprint are read and go with them: nothing else says so, so that a crash
         in between would lose them.
         """
-        records = self._records(page, feed)
+        records = self._records(await self.further.of(page), feed)
         try:
             while self._followers:
                 followers = sorted(self._followers, key=int)[:DIRECT_READS]
                 self._followers.difference_update(followers)
-                records += self._records(await self._documents(followers), feed)
+                more = await self.further.of(await self._documents(followers))
+                records += self._records(more, feed)
         except BaseException:
             self._publication.doubt()
             raise
@@ -83,6 +86,7 @@ class IssueIntake:
         records = [self._publication.issue_gone(issue_id, self._view.version) for issue_id in gone]
         for issue_id in gone:
             self._view.dirty |= self._view.memory.forget(issue_id)
+            self.further.refused.pop(issue_id, None)
         await self._publication.commit(records, feed)
 
     async def _documents(self, ids: Collection[str]) -> tuple[RawIssue, ...]:
@@ -103,11 +107,10 @@ class IssueIntake:
     def _records(self, page: Sequence[RawIssue], feed: Feed) -> list[OutRecord | None]:
         records: list[OutRecord | None] = []
         dead = 0
+        view = self._view
         for raw in page:
             try:
-                told = tell_issue(
-                    self._view.site_id, raw, self._view.planning.frame.fields, self._view.memory
-                )
+                told = tell_issue(view.site_id, raw, view.planning.frame.fields, view.memory, view.references)
             except UnreadableError as error:
                 dead += 1
                 self._log.warning("issue set aside", issue=raw.document.get("id"), reason=error.reason)

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
+from jira_sync.domain.places import of_links
 from jira_sync.domain.plan_changes import PlanTrails
 from jira_sync.domain.timeline import Timeline, build_timeline
-from troth_contracts.jira import Board, Issue, IssueEvent, Sprint
+from troth_contracts.jira import Board, CrmReference, Issue, IssueEvent, Sprint
 
 PLANNING_FIELDS = frozenset({"sprint", "status", "estimate"})
 
@@ -23,6 +24,7 @@ class PlanningMemory:
         self._members: dict[str, set[str]] = {}
         self._former: dict[str, tuple[str, ...]] = {}
         self._projects: dict[str, str] = {}
+        self._links: dict[str, tuple[str | None, tuple[CrmReference, ...]]] = {}
         self._children: dict[str, set[str]] = {}
         self._parents: dict[str, str] = {}
         self.published: dict[str, Sprint] = {}
@@ -46,6 +48,7 @@ class PlanningMemory:
         self.project_keys[issue.project_id] = issue.project_key
         self._projects[issue.id] = issue.project_id
         self._note_parent(issue)
+        self._note_links(issue)
         touched = timeline.sprints_ever()
         for sprint_id in touched:
             self._members.setdefault(sprint_id, set()).add(issue.id)
@@ -58,6 +61,7 @@ class PlanningMemory:
         timeline = self._timelines.pop(issue_id, None)
         self._former.pop(issue_id, None)
         self._projects.pop(issue_id, None)
+        self._links.pop(issue_id, None)
         touched = timeline.sprints_ever() if timeline else frozenset()
         for sprint_id in touched:
             self._members[sprint_id].discard(issue_id)
@@ -98,6 +102,21 @@ class PlanningMemory:
         if issue.is_subtask and issue.parent_id:
             self._parents[issue.id] = issue.parent_id
             self._children.setdefault(issue.parent_id, set()).add(issue.id)
+
+    def _note_links(self, issue: Issue) -> None:
+        found = (issue.remote_links_as_of, of_links(issue.crm_references))
+        if any(found):
+            self._links[issue.id] = found
+        else:
+            self._links.pop(issue.id, None)
+
+    def links_as_of(self, issue_id: str) -> str | None:
+        """As of which change the issue's links to places outside Jira were last read."""
+        return self._links.get(issue_id, (None, ()))[0]
+
+    def link_references(self, issue_id: str) -> tuple[CrmReference, ...]:
+        """What was found on them."""
+        return self._links.get(issue_id, (None, ()))[1]
 
     def sprints_now(self, issue_id: str) -> frozenset[str]:
         """Every sprint the issue is or was in, by its field; none when it is unknown."""

@@ -48,6 +48,11 @@ _NEEDS: tuple[tuple[re.Pattern[str], Need], ...] = tuple(
         ),
         (r"/agile/1.0/board", "read:board-scope:jira-software", "the board shared with the account"),
         (r"/(myself|user)", "read:jira-user", "a licence for Jira"),
+        (
+            r"/remotelink",
+            "read:jira-work with read:issue.remote-link:jira",
+            _BROWSE + ", and issue linking switched on",
+        ),
         (r"/search|/changelog|/issue", "read:jira-work with read:issue-details:jira", _BROWSE),
         (r"/project|/version", "read:jira-work with read:project:jira", _BROWSE),
         (

@@ -102,6 +102,13 @@ def rich_text(value: object) -> str | None:
     return sound("".join(_adf_texts(value))).strip() or None
 
 
+def linked_text(value: object) -> str:
+    """All words of a text with the addresses behind its links and cards, which ``rich_text`` leaves out."""
+    if isinstance(value, str):
+        return sound(value)
+    return sound("\n".join(("".join(_adf_texts(value)), *_adf_addresses(value))))
+
+
 def sound(value: str) -> str:
     """Without NUL, which stores refuse; half of a surrogate pair, which UTF-8 cannot carry, becomes U+FFFD."""
     if not value.isascii():
@@ -183,6 +190,19 @@ def _sprint_id(entry: object) -> str:
     if found is None:
         raise UnreadableError(f"sprint {str(entry)[:80]!r} carries no id")
     return found.group(1)
+
+
+def _adf_addresses(node: object) -> Iterable[str]:
+    """Of links (a mark on a text) and of inline, block and embed cards."""
+    if not isinstance(node, Mapping):
+        return
+    for attributes in (
+        optional_part(node, "attrs"),
+        *(optional_part(m, "attrs") for m in parts(node, "marks")),
+    ):
+        yield from (address for name in ("href", "url") if isinstance(address := attributes.get(name), str))
+    for child in node.get("content") or ():
+        yield from _adf_addresses(child)
 
 
 def _adf_texts(node: object) -> Iterable[str]:

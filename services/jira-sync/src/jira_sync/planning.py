@@ -20,8 +20,9 @@ from troth_contracts.jira import Board, Sprint
 class Planning:
     """Boards and sprints of one site between scans."""
 
-    def __init__(self, scope: Scope | None = None) -> None:
+    def __init__(self, scope: Scope | None = None, *, comments: bool = False) -> None:
         self._scope = scope or Scope()
+        self._comments = comments
         self.frame = Frame()
         self.sprints: dict[str, Sprint] = {}
         """Without figures, by id."""
@@ -51,6 +52,7 @@ class Planning:
         ``before``: the boards as published; what they counted by until now goes with them.
         """
         frame = await read_frame(reader, site_id, self._scope, before)
+        frame = replace(frame, fields=replace(frame.fields, comments=self._comments))
         boards = {
             board_id: with_past(board, before.get(board_id), began)
             for board_id, board in frame.boards.items()

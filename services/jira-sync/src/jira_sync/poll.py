@@ -11,7 +11,7 @@ inside. Between scans the poll does what was asked for meanwhile (``desk.py``) a
 from __future__ import annotations
 
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
@@ -20,6 +20,7 @@ from jira_sync.backfill import Backfill
 from jira_sync.budget import Priority, asking_as
 from jira_sync.census import Census
 from jira_sync.desk import Desk
+from jira_sync.domain.places import ReferenceRules
 from jira_sync.domain.structure import StartBy
 from jira_sync.errors import (
     AccessLostError,
@@ -64,6 +65,7 @@ class PollPlan:
     rebuild: bool = False
     login: LoginKind = LoginKind.API_TOKEN
     start_by: StartBy = "activatedDate"
+    references: ReferenceRules = field(default_factory=ReferenceRules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ class Poller:
         self._watermark: Watermark | None = None
         self._deep_at: datetime | None = None
         self._admitted = False
-        self._view = SiteView(plan.site_id, plan.scope, clock.monotonic, plan.start_by)
+        self._view = SiteView(plan.site_id, plan.scope, clock.monotonic, plan.start_by, plan.references)
         self._intake = IssueIntake(self._view, reader, publication, self._hints, log)
         self._census = Census(self._view, self._intake, reader, publication, plan.census_seconds, metrics)
         self._backfill = Backfill(self._view, self._intake, reader, publication, metrics, log)
@@ -189,6 +191,9 @@ class Poller:
         await self._backfill.look()
         for board_id in {*view.planning.frame.boards, *view.planning.frame.left_out}:
             view.left_out.note("board", board_id, view.planning.frame.left_out.get(board_id))
+        fields = view.planning.frame.fields
+        for field_id in (*fields.texts, *fields.texts_beyond):
+            view.left_out.note("text field", field_id, None if field_id in fields.texts else "too many")
         return True
 
     def _pass(self, server_now: datetime) -> Pass:
@@ -287,6 +292,7 @@ class Poller:
             "left out": self._view.left_out.sentence(),
             "census": self._census.sentence(),
             "backfill": self._backfill.sentence(),
+            "not read": self._intake.further.sentence(),
         }
         return "; ".join(f"{name}: {text}" for name, text in parts.items() if text)
 
@@ -302,6 +308,7 @@ class Poller:
         metrics.issues.set(len(view.memory))
         metrics.set_aside.labels("board").set(len(view.planning.set_aside()))
         metrics.set_aside.labels("issue").set(self._publication.issues_set_aside)
+        metrics.set_aside.labels("links").set(len(self._intake.further.refused))
         metrics.readings_differ.set(view.planning.read_differently)
         metrics.show_left_out(view.left_out.counts())
         self._log.debug("scan complete", seconds=round(seconds, 2), issues=len(view.memory))

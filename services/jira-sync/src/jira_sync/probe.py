@@ -90,7 +90,7 @@ async def probe(reader: JiraReader, login: LoginKind, projects: Sequence[str]) -
         return [Finding("login", ok=False, detail=str(error), refused=True)]
     fields, found = await _fields(reader)
     there, roster = await _projects(reader, projects)
-    findings += [*found, *roster, *await _issues(reader, there, fields)]
+    findings += [*found, *roster, *await _issues(reader, there, fields), *await _links(reader, there)]
     return [*findings, *await _boards(reader), *await _versions(reader, there)]
 
 
@@ -134,6 +134,19 @@ async def _issues(reader: JiraReader, projects: Sequence[str], fields: SiteField
         Finding("search", ok=True),
         *await _try("issue", lambda: reader.find("issue", ids[0], ("summary",))),
         *await _try("changelog", lambda: reader.changelogs(ids[:1], None)),
+    ]
+
+
+async def _links(reader: JiraReader, projects: Sequence[str]) -> list[Finding]:
+    """Without them CRM references on links are not found; everything else works."""
+    try:
+        page = await reader.search(issue_query(projects, _ALWAYS), ("id",), None, 1)
+    except _REFUSALS:
+        return []
+    return [
+        finding
+        for issue in page.items
+        for finding in await _try("remote links", partial(reader.remote_links, text(issue, "id")))
     ]
 
 

@@ -56,6 +56,11 @@ class JiraReader(Protocol):
         """False where a search cannot be told to look past the index."""
         ...
 
+    @property
+    def bulk_changelogs(self) -> bool:
+        """False where every changelog is a request of its own."""
+        ...
+
     async def server_info(self) -> ServerInfo:
         """Server time and deployment type."""
         ...
@@ -92,6 +97,14 @@ class JiraReader(Protocol):
 
     async def changelogs(self, issue_ids: Sequence[str], token: str | None) -> TokenPage:
         """One page of complete changelogs: items are ``{issueId, changeHistories}``; at most 1,000 issues."""
+        ...
+
+    async def remote_links(self, issue_id: str) -> Sequence[Json]:
+        """All links of an issue to places outside Jira."""
+        ...
+
+    async def comments(self, issue_id: str, start: int) -> OffsetPage:
+        """One page of an issue's comments, oldest first."""
         ...
 
     async def boards(self, start: int) -> OffsetPage:

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from jira_sync.domain.changelog import former_keys, issue_events
 from jira_sync.domain.fields import SiteFields
 from jira_sync.domain.issue import read_issue
+from jira_sync.domain.places import ReferenceRules, references_in
 from jira_sync.errors import UnreadableError
 from jira_sync.memory import PlanningMemory
 from jira_sync.paging import grouped, read_ahead, token_pages, token_pages_from
@@ -36,6 +37,10 @@ class RawIssue:
 
     document: Json
     histories: Sequence[Json]
+    links: Sequence[Json] | None = None
+    """Its links to places outside Jira; None: those that are known stand."""
+    links_as_of: str | None = None
+    """As of which change they were read."""
 
     def original(self) -> bytes:
         """For the dead letters."""
@@ -114,15 +119,24 @@ async def with_changelogs(reader: JiraReader, documents: Sequence[Json]) -> tupl
     )
 
 
-def tell_issue(site_id: str, raw: RawIssue, fields: SiteFields, memory: PlanningMemory) -> IssueTelling:
-    """The issue with its former keys and its planning events. UnreadableError when it makes no sense."""
+def tell_issue(
+    site_id: str, raw: RawIssue, fields: SiteFields, memory: PlanningMemory, rules: ReferenceRules
+) -> IssueTelling:
+    """The issue with former keys, CRM references and its planning events. UnreadableError when it makes no sense."""
     issue = read_issue(site_id, raw.document, fields)
     try:
         events = issue_events(issue, raw.histories, fields)
     except UnreadableError as error:
         raise UnreadableError(f"{issue.issue_key}: changelog: {error.reason}") from error
     keys = former_keys(issue.issue_key, events, memory.known_keys(issue.id))
-    return IssueTelling(replace(issue, former_keys=keys), events)
+    known = memory.link_references(issue.id) if raw.links is None else ()
+    issue = replace(
+        issue,
+        former_keys=keys,
+        crm_references=(*references_in(raw.document, fields, rules, raw.links or ()), *known),
+        remote_links_as_of=raw.links_as_of,
+    )
+    return IssueTelling(issue, events)
 
 
 def _whole_changelog(document: Json) -> Sequence[Json] | None:

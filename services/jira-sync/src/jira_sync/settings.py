@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import NoDecode
 
+from jira_sync.domain.places import LinkReading, ReferenceRules
 from jira_sync.domain.structure import StartBy
 from jira_sync.login_choice import LoginKind, is_gateway, login_problem
 from jira_sync.scope import Scope
@@ -49,6 +50,12 @@ class JiraSettings(ChassisSettings):
     jira_test_labels: Annotated[tuple[str, ...], NoDecode] = ()
     """Issues with one of these labels are test data."""
     jira_include_test_data: bool = False
+    jira_crm_pattern: str = ""
+    """A regular expression for a deal's own number, such as ``\\bDEAL-[0-9]+\\b``; its first group where it has one."""
+    jira_crm_comments: bool = False
+    """Comments are searched for CRM references too."""
+    jira_remote_links: LinkReading = "announced"
+    """Links to places outside Jira: of issues whose changelog speaks of one, of ``every`` issue, or of ``none``."""
     jira_site_id: str = ""
     """Part of every key; the host of the URL when empty."""
     jira_poll_seconds: float = Field(default=60.0, gt=0)
@@ -92,6 +99,17 @@ class JiraSettings(ChassisSettings):
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("jira_crm_pattern")
+    @classmethod
+    def _expression(cls, value: str) -> str:
+        try:
+            is_wide = bool(value) and re.compile(value).search("") is not None
+        except re.error as error:
+            raise ValueError(f"is no regular expression: {error}") from error
+        if is_wide:
+            raise ValueError("finds something in an empty text: it would find a reference everywhere")
         return value
 
     @field_validator("jira_projects", "jira_exclude_projects")
@@ -183,6 +201,12 @@ class JiraSettings(ChassisSettings):
             test_labels=self.jira_test_labels,
             include_test_data=self.jira_include_test_data,
         )
+
+    @property
+    def reference_rules(self) -> ReferenceRules:
+        """What counts as a CRM reference, and where it is looked for."""
+        pattern = re.compile(self.jira_crm_pattern) if self.jira_crm_pattern else None
+        return ReferenceRules(pattern, self.jira_crm_comments, self.jira_remote_links)
 
     @property
     def site_id(self) -> str:

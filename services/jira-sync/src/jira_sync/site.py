@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any, cast
 
@@ -109,6 +109,18 @@ class SiteReader:
         self._budget.received(1)
         return found
 
+    async def remote_links(self, issue_id: str) -> Sequence[Json]:
+        """GET /issue/{id}/remotelink."""
+        path = f"{PLATFORM}/issue/{issue_id}/remotelink"
+        return self.counted(json_list(path, await self.http.get(path)))
+
+    async def comments(self, issue_id: str, start: int) -> OffsetPage:
+        """GET /issue/{id}/comment."""
+        params = {"startAt": start, "maxResults": PAGE}
+        body = await self.http.object(f"{PLATFORM}/issue/{issue_id}/comment", params)
+        items = json_items("comment", body, "comments")
+        return self._counted_page(OffsetPage(items, start + len(items) >= int(body.get("total", 0))))
+
     async def boards(self, start: int) -> OffsetPage:
         """GET /board."""
 
@@ -178,6 +190,17 @@ def json_object(response: httpx.Response) -> Json:
             f"{response.request.url.path}: not a JSON object{request_id(response)}"
         ) from None
     return body
+
+
+def json_list(name: str, response: httpx.Response) -> tuple[Json, ...]:
+    """The objects of an answer that is a list; anything else is no answer, and never an empty list."""
+    try:
+        body = response.json()
+    except ValueError:
+        body = None
+    if not isinstance(body, list):
+        raise JiraUnavailableError(f"{name}: not a JSON list{request_id(response)}") from None
+    return tuple(entry for entry in body if isinstance(entry, Mapping))
 
 
 def json_items(name: str, body: Json, key: str) -> tuple[Json, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
+from jira_sync.domain.places import ReferenceRules
 from jira_sync.domain.plan_changes import SprintNews, deleted
 from jira_sync.domain.structure import StartBy
 from jira_sync.figures import SprintTelling, is_out_of_reach, tell_sprint
@@ -32,14 +33,16 @@ class SiteView:
         scope: Scope,
         monotonic: Callable[[], float],
         start_by: StartBy = "activatedDate",
+        references: ReferenceRules | None = None,
     ) -> None:
         self.site_id = site_id
         self.scope = scope
         self._monotonic = monotonic
         self._start_by = start_by
+        self.references = references or ReferenceRules()
         self._began = 0.0
         self.memory = PlanningMemory()
-        self.planning = Planning(scope)
+        self.planning = Planning(scope, comments=self.references.comments)
         self.left_out = LeftOut()
         self.dirty: set[str] = set()
         """Sprints whose figures may have changed."""
@@ -53,7 +56,7 @@ class SiteView:
     def restore(self, memory: PlanningMemory) -> None:
         """After a start, and after a failed commit."""
         self.memory = memory
-        self.planning = Planning(self.scope)
+        self.planning = Planning(self.scope, comments=self.references.comments)
         self.dirty = set(memory.published)
 
     def begin(self, server_now: datetime) -> None:

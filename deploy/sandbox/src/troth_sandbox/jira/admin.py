@@ -6,7 +6,9 @@ All routes are under `/admin`; edits are JSON, unknown keys and wrong shapes are
     POST   /issues/bulk                {"issues": [id or key], "actor", "fields", "search_lag_seconds"}: secondary flow
     POST   /issues/{id or key}         {"actor", "fields"}: change; DELETE deletes for ever
     POST   /issues/{id or key}/hide    {"hidden": true|false}: issue security, nothing is written
-    POST   /issues/{id or key}/remote-links   {"url", "title"}
+    POST   /issues/{id or key}/remote-links   {"url", "title", "summary", "global_id", "application", "actor"}: a known
+                                       global_id changes its link; DELETE .../remote-links/{id}
+    POST   /issues/{id or key}/comments       {"body", "actor"}; DELETE .../comments/{id}
     POST   /sprints[/{id}]             name, goal, state, startDate, endDate, move_open_to, ...; DELETE
     POST   /boards[/{id}]              name, type, project_ids, columns, estimation_field_id, filter (JQL); DELETE
     POST   /boards/{id}/forbid         {"status": 403|404|null, "listed"}
@@ -82,13 +84,6 @@ class Lag(msgspec.Struct, forbid_unknown_fields=True):
     seed: int = 0
 
 
-class RemoteLink(msgspec.Struct, forbid_unknown_fields=True):
-    """An address outside Jira and how the link is called."""
-
-    url: str
-    title: str = ""
-
-
 class Hiding(msgspec.Struct, forbid_unknown_fields=True):
     """Whether issue security hides an issue from the account."""
 
@@ -123,16 +118,6 @@ async def hide_issue(here: Here, id_or_key: str, request: Request) -> Response:
     here.site.index.forget_results()
     here.site.write_log.add("issue_hidden" if hiding.hidden else "issue_shown", here.now, issueId=issue_id)
     return Response(status_code=204)
-
-
-@router.post("/issues/{id_or_key}/remote-links")
-async def add_remote_link(here: Here, id_or_key: str, request: Request) -> Response:
-    """Link an issue to something outside Jira."""
-    link = await body_as(request, RemoteLink)
-    links = here.site.store.remote_links.setdefault(here.site.store.issue(id_or_key).id, [])
-    here.site.last_link += 1
-    links.append((here.site.last_link, {"object": {"url": link.url, "title": link.title}}))
-    return answer({"id": here.site.last_link}, 201)
 
 
 @router.post("/issues/{id_or_key}")

@@ -7,6 +7,7 @@ from starlette.types import ASGIApp
 
 from troth_sandbox.jira import (
     admin,
+    admin_attachments,
     admin_catalogue,
     admin_delivery,
     agile,
@@ -51,7 +52,7 @@ def admin_api(site: Site, courier: Courier | None = None) -> ASGIApp:
     """What the sandbox and its tests steer the site with; no authentication. Without a courier nothing is delivered."""
     app = _bare(site)
     app.state.courier = courier
-    for part in (admin, admin_catalogue, admin_delivery):
+    for part in (admin, admin_attachments, admin_catalogue, admin_delivery):
         app.include_router(part.router)
     for fault in (AttributeError, KeyError, TypeError, ValueError):
         app.add_exception_handler(fault, _malformed)

@@ -28,6 +28,7 @@ _SYSTEM: tuple[tuple[str, str, str, str | None], ...] = (
     ("subtasks", "Sub-tasks", "array", "issuelinks"),
     ("description", "Description", "string", None),
     ("environment", "Environment", "string", None),
+    ("comment", "Comment", "comments-page", None),
 )
 _CLAUSES = {
     "issuetype": ["issuetype", "type"],
@@ -81,7 +82,8 @@ class FieldTable:
 def _system_field(row: tuple[str, str, str, str | None]) -> Json:
     field_id, name, kind, items = row
     schema = {"type": kind, "system": field_id} | ({"items": items} if items else {})
-    return _with_defaults({"id": field_id, "name": name, "custom": False, "schema": schema})
+    shown = {} if field_id != "comment" else {"navigable": False}
+    return _with_defaults({"id": field_id, "name": name, "custom": False, "schema": schema} | shown)
 
 
 def _with_defaults(field: Json) -> Json:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
+from troth_sandbox.jira.attachment_shapes import COMMENTS_INSIDE, comment_page
 from troth_sandbox.jira.clock import agile_stamp
 from troth_sandbox.jira.records import Issue, Json, Sprint
 from troth_sandbox.jira.render import Renderer
@@ -108,6 +109,7 @@ class IssueRenderer:
             "priority": lambda issue: self._option(issue.fields.get("priority"), "priority"),
             "fixVersions": lambda issue: self._versions(issue.fields.get("fixVersions")),
             "versions": lambda issue: self._versions(issue.fields.get("versions")),
+            "comment": self._comments,
             "issuelinks": lambda issue: [self._link(link) for link in issue.fields.get("issuelinks") or []],
             "parent": self._parent,
             "subtasks": self._subtasks,
@@ -125,6 +127,10 @@ class IssueRenderer:
             return self._render.user(person["accountId"]) if person else None
 
         return read
+
+    def _comments(self, issue: Issue) -> Json:
+        page = comment_page(self._render, issue, 0, COMMENTS_INSIDE)
+        return {"self": f"{self._render.rest}/issue/{issue.id}/comment"} | page
 
     def _option(self, value: Json | None, kind: str) -> Json | None:
         if not value:

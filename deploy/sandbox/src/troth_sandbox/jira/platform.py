@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
+from troth_sandbox.jira import attachment_shapes, attachments
 from troth_sandbox.jira.answers import Here, answer
 from troth_sandbox.jira.errors import BadRequestError, NotFoundError
 from troth_sandbox.jira.issues import FieldChoice, IssueRenderer
@@ -181,12 +182,39 @@ async def one_version(here: Here, version_id: str) -> Response:
 
 
 @router.get("/issue/{id_or_key}/remotelink")
-async def remote_links(here: Here, id_or_key: str) -> Response:
-    """Links of an issue to things outside Jira; making one moves neither `updated` nor the changelog (unverified)."""
+async def remote_links(
+    here: Here, id_or_key: str, global_id: Annotated[str | None, Query(alias="globalId")] = None
+) -> Response:
+    """Links of an issue to things outside Jira; the one with a `globalId` where that is asked for."""
     found = here.site.store.issue(id_or_key)
-    rest = f"{here.render.rest}/issue/{found.key}/remotelink"
     links = here.site.store.remote_links.get(found.id, [])
-    return answer([{"id": number, "self": f"{rest}/{number}"} | link for number, link in links])
+    told = [attachment_shapes.rendered_link(here.render, found, number, link) for number, link in links]
+    if global_id is None:
+        return answer(told)
+    chosen = next((link for link in told if link.get("globalId") == global_id), None)
+    if chosen is None:
+        raise NotFoundError("The remote issue link does not exist.")
+    return answer(chosen)
+
+
+@router.get("/issue/{id_or_key}/remotelink/{number}")
+async def remote_link(here: Here, id_or_key: str, number: int) -> Response:
+    """One link of an issue to something outside Jira."""
+    found = here.site.store.issue(id_or_key)
+    link = attachments.link_of(here.site, found, number)
+    return answer(attachment_shapes.rendered_link(here.render, found, number, link))
+
+
+@router.get("/issue/{id_or_key}/comment")
+async def comments(
+    here: Here,
+    id_or_key: str,
+    start_at: Annotated[int, Query(alias="startAt", ge=0)] = 0,
+    max_results: Annotated[int, Query(alias="maxResults", ge=1)] = 100,
+) -> Response:
+    """A page of an issue's comments, oldest first."""
+    found = here.site.store.issue(id_or_key)
+    return answer(attachment_shapes.comment_page(here.render, found, start_at, min(max_results, 5_000)))
 
 
 @router.get("/issue/{id_or_key}")

@@ -165,6 +165,15 @@ class History(msgspec.Struct, frozen=True):
     items: tuple[ChangeItem, ...]
 
 
+class Comment(msgspec.Struct, frozen=True):
+    """What somebody wrote on an issue; `body` in version 2 form."""
+
+    id: int
+    author: str
+    body: str
+    created: int
+
+
 class Issue(msgspec.Struct, frozen=True):
     """One version of an issue; `revision` grows with every write to the site.
 

@@ -12,6 +12,7 @@ from troth_sandbox.jira.fields import FieldTable
 from troth_sandbox.jira.records import (
     Board,
     ChangeItem,
+    Comment,
     History,
     Issue,
     IssueType,
@@ -61,11 +62,20 @@ class _History(msgspec.Struct):
     author: Json | None = None
 
 
+class _Comment(msgspec.Struct):
+    id: int
+    author: str
+    body: str
+    created: str
+
+
 class _Issue(msgspec.Struct):
     id: str
     key: str
     fields: dict[str, Any]
     histories: list[_History] = []
+    remote_links: list[Json] = []
+    comments: list[_Comment] = []
 
 
 class _Seed(msgspec.Struct):
@@ -167,8 +177,16 @@ def _add(store: Store, seed: _Issue) -> None:
         histories=histories,
     )
     store.put(issue)
+    store.remote_links[issue.id] = [(link["id"], _without_id(link)) for link in seed.remote_links]
+    store.comments[issue.id] = [
+        Comment(one.id, one.author, one.body, parse_instant(one.created)) for one in seed.comments
+    ]
     for key in _former_keys(histories):
         store.remember_key(key, issue.id)
+
+
+def _without_id(link: Json) -> Json:
+    return {name: value for name, value in link.items() if name != "id"}
 
 
 def _project_id(store: Store, reference: Json) -> str:

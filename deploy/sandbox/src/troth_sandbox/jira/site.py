@@ -53,6 +53,10 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True):
     """What the account's credentials belong to: `none` (API token), or an app, `oauth` or `connect`."""
     dynamic_sprint_events: bool = False
     """Dynamic webhooks take sprint and version events too (the vendor's page and OpenAPI disagree)."""
+    link_item: str = "RemoteIssueLink"
+    """How a changelog calls a link to a place outside Jira; `RemoteWorkItemLink` on newer Cloud sites."""
+    links_move_updated: bool = False
+    """Whether such a link moves the issue's `updated` and is told by a webhook (unverified either way)."""
     webhook_expiration: str = "integer"
     """Form of `expirationDate`: `integer` (ms, as the schema says) or `string` (as the example has it)."""
 
@@ -81,7 +85,8 @@ class Site:
         self.limiter = Limiter()
         self.journal: deque[Json] = deque(maxlen=_JOURNAL_LENGTH)
         self.set_lag(0)
-        self.last_link = 10_000
+        self.last_link = store.latest_link_id()
+        self.last_comment = store.latest_comment_id()
         self.base = "http://127.0.0.1"
         self.hooks = Registry()
         app = store.settings.app

@@ -12,6 +12,7 @@ from troth_sandbox.jira.fields import FieldTable
 from troth_sandbox.jira.records import (
     STATE_ORDER,
     Board,
+    Comment,
     Issue,
     IssueType,
     Json,
@@ -76,6 +77,7 @@ class Store:
         self._issues: dict[int, Issue] = {}
         self._hidden: set[int] = set()
         self.remote_links: dict[int, list[tuple[int, Json]]] = {}
+        self.comments: dict[int, list[Comment]] = {}
         self._id_by_key: dict[str, int] = {}
         self._children: defaultdict[int, set[int]] = defaultdict(set)
         self._revision = 0
@@ -176,6 +178,14 @@ class Store:
     def latest_history_id(self) -> int:
         """The highest changelog id in the site."""
         return max((h.id for issue in self._issues.values() for h in issue.histories), default=10_000)
+
+    def latest_link_id(self) -> int:
+        """The highest id of a link to a place outside Jira."""
+        return max((number for links in self.remote_links.values() for number, _ in links), default=10_000)
+
+    def latest_comment_id(self) -> int:
+        """The highest id of a comment."""
+        return max((one.id for comments in self.comments.values() for one in comments), default=10_000)
 
     def next_issue_id(self) -> int:
         """An issue id never used before."""

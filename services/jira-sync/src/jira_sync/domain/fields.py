@@ -12,6 +12,9 @@ EPIC_TYPE = "com.pyxis.greenhopper.jira:gh-epic-link"
 RANK_TYPE = "com.pyxis.greenhopper.jira:gh-lexo-rank"
 TEAM_POINTS_TYPE = "com.pyxis.greenhopper.jira:jsw-story-points"
 _POINT_NAMES = ("story points", "story point estimate")
+MOST_TEXTS = 100
+"""Text fields that are read; their ids travel in an address, which servers do not take at any length."""
+URL_TYPE = "com.atlassian.jira.plugin.system.customfieldtypes:url"
 _SYSTEM = (
     "summary",
     "description",
@@ -40,6 +43,12 @@ class SiteFields:
     epic: str | None = None
     """The old parent field: only changelogs still speak of it."""
     estimates: tuple[str, ...] = ()
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """Name by id of the custom fields that hold addresses or text, addresses first."""
+    texts_beyond: tuple[str, ...] = ()
+    """Ids of those that are too many."""
+    comments: bool = False
+    """True when comments are read too."""
     by_project: Mapping[str, str] = field(default_factory=dict)
     """Estimate field by project id, from the configuration of the project's boards."""
     by_boards: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -57,18 +66,21 @@ class SiteFields:
     def requested(self) -> tuple[str, ...]:
         """Field ids a search asks for."""
         custom = [name for name in (self.sprint, self.rank, *self.estimates) if name and name not in _SYSTEM]
-        return (*_SYSTEM, *dict.fromkeys(custom))
+        return (*_SYSTEM, *dict.fromkeys((*custom, *self.texts, *(("comment",) if self.comments else ()))))
 
 
 def discover(fields: Sequence[Json]) -> SiteFields:
     """Sprint and rank by ``schema.custom``; estimates by the team-managed type, then by name (reference 3.5)."""
     named = [entry for entry in fields if _name(entry) in _POINT_NAMES and _type(entry) == "number"]
+    texts = _texts(fields)
     candidates = [*_of_type(fields, TEAM_POINTS_TYPE), *(str(entry["id"]) for entry in named)]
     return SiteFields(
         sprint=next(iter(_of_type(fields, SPRINT_TYPE)), None),
         rank=next(iter(_of_type(fields, RANK_TYPE)), None),
         epic=next(iter(_of_type(fields, EPIC_TYPE)), None),
         estimates=tuple(dict.fromkeys(candidates)),
+        texts=dict(texts[:MOST_TEXTS]),
+        texts_beyond=tuple(field_id for field_id, _ in texts[MOST_TEXTS:]),
     )
 
 
@@ -88,6 +100,20 @@ def with_boards(found: SiteFields, estimates: Iterable[tuple[Sequence[str], str]
         by_project=by_project,
         by_boards={project_id: tuple(sorted(ids)) for project_id, ids in by_boards.items()},
     )
+
+
+def _texts(fields: Sequence[Json]) -> list[tuple[str, str]]:
+    """Custom fields with the schema type of text, which those for addresses have too."""
+    found = [
+        (
+            str(optional_part(entry, "schema").get("custom")) != URL_TYPE,
+            str(entry["id"]),
+            str(entry.get("name") or ""),
+        )
+        for entry in fields
+        if _type(entry) == "string" and optional_part(entry, "schema").get("custom")
+    ]
+    return [(field_id, name) for _, field_id, name in sorted(found)]
 
 
 def _of_type(fields: Sequence[Json], custom: str) -> list[str]:
