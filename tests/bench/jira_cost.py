@@ -9,8 +9,10 @@ page that endpoint gives:
 * ``board/{id}/sprint``: 50 a page, at least 1 for each scrum board that opens;
 * 1 ``project/{key}/versions`` for each project;
 * ``search/jql``: 100 issues a page as soon as more than ids is asked for;
-* ``changelog/bulkfetch``: at most 1,000 issues and 10,000 histories a page;
-* 1 ``issue/{id}/remotelink`` for each issue that has a link to a place outside Jira: no other endpoint has them.
+* ``changelog/bulkfetch``: at most 1,000 issues and 10,000 histories a page.
+
+Links to places outside Jira are read after it, 1 ``issue/{id}/remotelink`` for each issue that has one: no other endpoint
+has them. They are no part of these figures.
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ _NUMBERS = re.compile(r"/(\d+|P[A-Z]A)(?=/|$)")
 
 @dataclass(frozen=True)
 class Backfill:
-    """One backfill, from the start of the process to the record that says it is complete."""
+    """One backfill, from the start of the process to the record that says all of it is published."""
 
     seconds: float
     requests: Counter[str]
@@ -75,7 +77,6 @@ def least_requests(size: Size) -> dict[str, int]:
         "POST changelog/bulkfetch": max(
             _pages(size.issues, BULK_ISSUES), _pages(size.histories + size.linked, BULK_HISTORIES)
         ),
-        "GET issue/{}/remotelink": size.linked,
     }
 
 
@@ -97,14 +98,18 @@ def backfill(bootstrap: str, site: Site, **settings: str) -> Backfill:
 
 
 async def _outcome(service: Service) -> tuple[float, dict[str, int]]:
-    """When the record of completeness was written (Unix time), and how much was published before it."""
-    complete = [
+    """When the first scan was told to be over (Unix time), and how much is published of each kind."""
+    over = [
         record.body.at
         for record, _ in await service.told(SYNC_STATUS)
-        if isinstance(record.body, SyncStatus) and record.body.state == "complete"
+        if isinstance(record.body, SyncStatus) and record.body.fresh_at is not None
     ]
     topics = (ISSUES, ISSUE_EVENTS, SPRINTS)
-    return complete[0].timestamp(), {topic.name: len(await service.told(topic)) for topic in topics}
+    told = {topic.name: [record for record, _ in await service.told(topic)] for topic in topics}
+    return over[0].timestamp(), {
+        topic: len({record.key if record.version else record.id for record in records})
+        for topic, records in told.items()
+    }
 
 
 def _requests(journal: Sequence[dict[str, Any]], began: float, ended: float) -> Counter[str]:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import copy
 import re
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from tests.jira_sync.conftest import SITE, Stage
-from tests.jira_sync.fakes import NOW
+from tests.jira_sync.fakes import NOW, MemorySite
 from tests.jira_sync.small_site import DEAL_URL
 
 from jira_sync.domain.fields import MOST_TEXTS, discover
 from jira_sync.domain.places import ReferenceRules
-from jira_sync.errors import ForbiddenError
+from jira_sync.errors import ForbiddenError, JiraUnavailableError, ScanFailedError
+from jira_sync.link_backlog import TOGETHER
+from jira_sync.reader import TokenPage
 from troth_contracts.jira import CrmReference, Issue
-from troth_contracts.topics import ISSUE_EVENTS, ISSUES
+from troth_contracts.sync import SyncStatus
+from troth_contracts.topics import ISSUE_EVENTS, ISSUES, SPRINTS, SYNC_STATUS
 
 ISSUE = "10004"
 """Of the small site, without a history."""
@@ -175,7 +180,7 @@ async def test_links_that_did_not_change_are_not_read_again(stage: Stage) -> Non
     await stage.scan()
     assert stage.site.asked.count(LINK_READ) == 1, "also after a start: what was read stands on Kafka"
     assert references(stage) == [("remote_link", DEAL)]
-    assert told(stage) == 1
+    assert told(stage) == 2, "by the backfill, and with what its links say"
 
 
 async def test_a_changed_and_a_removed_link_are_told(stage: Stage) -> None:
@@ -188,7 +193,7 @@ async def test_a_changed_and_a_removed_link_are_told(stage: Stage) -> None:
         await stage.scan()
         assert references(stage) == expected
     assert stage.site.asked.count(LINK_READ) == 2, "without any left there is nothing to ask"
-    assert told(stage) == 3
+    assert told(stage) == 4
 
 
 async def test_a_link_made_while_nothing_else_changed_is_found_by_the_daily_census(stage: Stage) -> None:
@@ -293,3 +298,100 @@ async def test_text_fields_that_are_too_many_are_counted_and_shown(stage: Stage)
     labels = {"kind": "text field", "rule": "too many"}
     assert stage.registry.get_sample_value("jira_sync_left_out", labels) == 2
     assert "2 text fields (too many)" in stage.health.checks["jira"].detail
+
+
+def linked(stage: Stage, count: int) -> list[str]:
+    """More issues of APA, each with a link to the deal that its changelog speaks of."""
+    made = []
+    for number in range(20_001, 20_001 + count):
+        number_text = str(number)
+        copied = copy.deepcopy(stage.site.issue(ISSUE)) | {"id": number_text, "key": f"APA-{number}"}
+        stage.site.seed["issues"].append(copied)
+        item = {"field": "RemoteIssueLink", "from": None, "to": "71", "toString": "Deal"}
+        copied["remote_links"] = [{"id": 71, "object": {"url": DEAL_URL}}]
+        stage.site.change(number_text, NOW, item)
+        made.append(number_text)
+    return made
+
+
+def states(stage: Stage) -> list[str]:
+    bodies = [record.body for record in stage.kafka.told(SYNC_STATUS)]
+    return [body.state for body in bodies if isinstance(body, SyncStatus)]
+
+
+async def test_a_backfill_asks_for_no_links_and_they_follow_between_polls(stage: Stage) -> None:
+    """Newest issues first, ``TOGETHER`` at a time, each once; only then is the site told complete."""
+    made = linked(stage, 60)
+    sprints_told: list[int] = []
+
+    def note(name: str) -> None:
+        if name.endswith("remotelink"):
+            sprints_told.append(len(stage.kafka.told(SPRINTS)))
+
+    stage.site.before = note
+    await stage.scan()
+    assert min(sprints_told) > 0, "the scan was over"
+    assert link_reads(stage) == [f"issue/{n}/remotelink" for n in _batches(made)]
+    assert all(references(stage, number) == [("remote_link", DEAL)] for number in made)
+    assert states(stage)[-1] == "backfilling"
+    await stage.later(60)
+    await stage.scan()
+    assert states(stage)[-1] == "complete"
+    assert len(link_reads(stage)) == 60
+
+
+def _batches(made: list[str]) -> list[str]:
+    newest = sorted(made, key=int, reverse=True)
+    return [n for start in range(0, len(newest), TOGETHER) for n in sorted(newest[start : start + TOGETHER])]
+
+
+def link_reads(stage: Stage) -> list[str]:
+    return [path for path in stage.site.asked if path.endswith("remotelink")]
+
+
+async def test_links_left_by_a_backfill_are_read_after_a_restart(stage: Stage) -> None:
+    """The issue itself says that they are pending."""
+    link(stage)
+    stage.site.bulk_changelogs = False
+
+    def down(name: str) -> None:
+        if name == LINK_READ:
+            raise JiraUnavailableError("down")
+
+    stage.site.before = down
+    with pytest.raises(JiraUnavailableError):
+        await stage.scan()
+    body = stage.kafka.latest(ISSUES)[f"{SITE}:{ISSUE}"]
+    assert isinstance(body, Issue)
+    assert (body.remote_links_pending, body.crm_references) == (True, ())
+
+    stage.site.before = lambda _name: None
+    stage.start()
+    await stage.scan()
+    assert references(stage) == [("remote_link", DEAL)]
+    body = stage.kafka.latest(ISSUES)[f"{SITE}:{ISSUE}"]
+    assert isinstance(body, Issue)
+    assert not body.remote_links_pending
+
+
+class Refusing(MemorySite):
+    """An issue goes before its links are read."""
+
+    async def search(
+        self, jql: str, fields: Sequence[str], token: str | None, size: int, reconcile: Sequence[str] = ()
+    ) -> TokenPage:
+        if jql.startswith("id in"):
+            self.seed["issues"] = [issue for issue in self.seed["issues"] if issue["id"] != "20002"]
+            raise ScanFailedError("search/jql: Jira answered 400")
+        return await super().search(jql, fields, token, size, reconcile)
+
+
+async def test_an_issue_that_goes_while_its_links_wait_does_not_hold_up_the_others(stage: Stage) -> None:
+    """A search for ids that names one that is not there is refused as a whole."""
+    link(stage)
+    made = linked(stage, 3)
+
+    stage.site = Refusing(stage.site.seed)
+    stage.start()
+    await stage.scan()
+    assert all(references(stage, number) == [("remote_link", DEAL)] for number in (made[0], made[2], ISSUE))

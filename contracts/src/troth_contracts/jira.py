@@ -90,6 +90,8 @@ class Issue(Contract, frozen=True):
     crm_references: tuple[CrmReference, ...] = ()
     remote_links_as_of: str | None = None
     """As of which change its links to places outside Jira were read: what the writer compares, not a time."""
+    remote_links_pending: bool = False
+    """They have changed and are yet to be read: CRM references on them may be missing."""
     other_estimates: tuple[FieldEstimate, ...] = ()
     """Values of further estimate fields of the site, by field id."""
 

@@ -15,6 +15,7 @@ from jira_sync.absence import AbsenceClass, Absences, Roster, is_suspect, projec
 from jira_sync.budget import Priority, asking_as
 from jira_sync.errors import BudgetSpentError, ForbiddenError, ScanFailedError
 from jira_sync.intake import DIRECT_READS, IssueIntake
+from jira_sync.link_backlog import LinkBacklog
 from jira_sync.link_census import LinkCensus
 from jira_sync.metrics import SyncMetrics
 from jira_sync.paging import token_pages_from
@@ -51,6 +52,7 @@ class Census:
         intake: IssueIntake,
         reader: JiraReader,
         publication: Publication,
+        backlog: LinkBacklog,
         every_seconds: float,
         metrics: SyncMetrics,
     ) -> None:
@@ -69,7 +71,8 @@ class Census:
         """Projects whose list of ids could not be read to its end: nothing follows from it."""
         self._deleted: set[str] = set()
         self.absences = Absences()
-        self.links = LinkCensus(view, intake, reader)
+        self._links = LinkCensus(view, reader)
+        self._backlog = backlog
         self.structure = StructureCensus(view, reader, publication, self.absences)
 
     def restore(self, mark: Watermark | None) -> None:
@@ -139,7 +142,7 @@ class Census:
             beat()
         restored = await self._read_unknown(under_way.seen, beat)
         if not self._is_first:  # the backfill before the first has just read every changelog
-            await self.links.take(beat)
+            self._backlog.add(await self._links.take(beat))
         self._found, self._suspects, self._unread = {"restored": restored}, {}, unread
         for project_id, key in memory.project_keys.items():
             self._compare(project_id, key, under_way, roster, now)

@@ -34,11 +34,11 @@ class FurtherReading:
             return ""
         return f"links or comments of {len(self.refused)} issues ({next(iter(self.refused.values()))})"
 
-    async def of(self, page: Sequence[RawIssue]) -> list[RawIssue]:
-        """The same issues with what else is to be read of them."""
-        return list(await asyncio.gather(*(self._of(raw) for raw in page)))
+    async def of(self, page: Sequence[RawIssue], *, links_later: bool = False) -> list[RawIssue]:
+        """The same issues with what else is to be read of them; their links may be left to ``link_backlog.py``."""
+        return list(await asyncio.gather(*(self._of(raw, links_later=links_later) for raw in page)))
 
-    async def _of(self, raw: RawIssue) -> RawIssue:
+    async def _of(self, raw: RawIssue, *, links_later: bool) -> RawIssue:
         issue_id, rules = str(raw.document.get("id")), self._view.references
         if self._view.left_out.has("issue", issue_id):
             return raw
@@ -48,7 +48,9 @@ class FurtherReading:
         as_of = self._as_of(raw, trail)
         if as_of is None or (rules.links == "announced" and not trail.present):
             return replace(raw, links=(), links_as_of=as_of)
-        links = None if as_of == known else await self._links(issue_id)
+        if as_of == known or links_later:
+            return replace(raw, links_as_of=known, links_pending=as_of != known)
+        links = await self._links(issue_id)
         return replace(raw, links=links, links_as_of=known if links is None else as_of)
 
     def _as_of(self, raw: RawIssue, trail: LinkTrail) -> str | None:

@@ -56,10 +56,12 @@ class IssueIntake:
     ) -> None:
         """Tells a page, with what else must be read of its issues, and ``closing`` in one transaction.
 
+        A request for each issue with a link would hold up a backfill: there links wait (``link_backlog.py``).
+
         Sub-tasks whose parents moved to another sprint are read and go with them: nothing else says so, so that a crash
         in between would lose them.
         """
-        records = self._records(await self.further.of(page), feed)
+        records = self._records(await self.further.of(page, links_later=feed == "backfill"), feed)
         try:
             while self._followers:
                 followers = sorted(self._followers, key=int)[:DIRECT_READS]

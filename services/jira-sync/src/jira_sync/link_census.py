@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import defaultdict
 
 from jira_sync.domain.remote_links import link_trail, speaks_of_links
-from jira_sync.intake import DIRECT_READS, IssueIntake
 from jira_sync.paging import token_pages
 from jira_sync.parse import Json, parts, text
 from jira_sync.reader import JiraReader
@@ -23,15 +22,14 @@ TOGETHER = 1_000
 class LinkCensus:
     """Compares what the changelogs say of links with what was last read of them."""
 
-    def __init__(self, view: SiteView, intake: IssueIntake, reader: JiraReader) -> None:
+    def __init__(self, view: SiteView, reader: JiraReader) -> None:
         self._view = view
-        self._intake = intake
         self._reader = reader
 
-    async def take(self, beat: Beat) -> None:
-        """Reads the issues whose links changed since they were read."""
+    async def take(self, beat: Beat) -> list[str]:
+        """Ids of the issues whose links changed since they were read."""
         if self._view.references.links != "announced" or not self._reader.bulk_changelogs:
-            return
+            return []
         known = sorted(self._view.memory.ids(), key=int)
         changed: list[str] = []
         for start in range(0, len(known), TOGETHER):
@@ -39,9 +37,7 @@ class LinkCensus:
             entries = await self._entries(batch, beat)
             memory = self._view.memory
             changed += [i for i in batch if (link_trail(entries[i]).last or None) != memory.links_as_of(i)]
-        for start in range(0, len(changed), DIRECT_READS):
-            await self._intake.read(changed[start : start + DIRECT_READS], "census")
-            beat()
+        return changed
 
     async def _entries(self, issue_ids: list[str], beat: Beat) -> defaultdict[str, list[Json]]:
         """The entries about links by issue: all that is kept of the changelogs."""

@@ -25,6 +25,8 @@ class PlanningMemory:
         self._former: dict[str, tuple[str, ...]] = {}
         self._projects: dict[str, str] = {}
         self._links: dict[str, tuple[str | None, tuple[CrmReference, ...]]] = {}
+        self.links_pending: set[str] = set()
+        """Issues published without what their links to places outside Jira say."""
         self._children: dict[str, set[str]] = {}
         self._parents: dict[str, str] = {}
         self.published: dict[str, Sprint] = {}
@@ -62,6 +64,7 @@ class PlanningMemory:
         self._former.pop(issue_id, None)
         self._projects.pop(issue_id, None)
         self._links.pop(issue_id, None)
+        self.links_pending.discard(issue_id)
         touched = timeline.sprints_ever() if timeline else frozenset()
         for sprint_id in touched:
             self._members[sprint_id].discard(issue_id)
@@ -104,6 +107,7 @@ class PlanningMemory:
             self._children.setdefault(issue.parent_id, set()).add(issue.id)
 
     def _note_links(self, issue: Issue) -> None:
+        (self.links_pending.add if issue.remote_links_pending else self.links_pending.discard)(issue.id)
         found = (issue.remote_links_as_of, of_links(issue.crm_references))
         if any(found):
             self._links[issue.id] = found

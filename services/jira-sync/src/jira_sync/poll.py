@@ -33,6 +33,7 @@ from jira_sync.errors import (
 from jira_sync.frame import read_versions
 from jira_sync.hints import Hints
 from jira_sync.intake import IssueIntake
+from jira_sync.link_backlog import LinkBacklog
 from jira_sync.login_choice import LoginKind
 from jira_sync.metrics import Feed, SyncMetrics
 from jira_sync.probe import NOT_THERE, admit, greet
@@ -107,7 +108,10 @@ class Poller:
         self._admitted = False
         self._view = SiteView(plan.site_id, plan.scope, clock.monotonic, plan.start_by, plan.references)
         self._intake = IssueIntake(self._view, reader, publication, self._hints, log)
-        self._census = Census(self._view, self._intake, reader, publication, plan.census_seconds, metrics)
+        self._links = LinkBacklog(self._view, self._intake, reader)
+        self._census = Census(
+            self._view, self._intake, reader, publication, self._links, plan.census_seconds, metrics
+        )
         self._backfill = Backfill(self._view, self._intake, reader, publication, metrics, log)
         self._desk = Desk(
             self._view, self._intake, reader, publication, self._hints, self._census, self._backfill, log
@@ -257,7 +261,10 @@ class Poller:
         scope = self._plan.scope.fingerprint()
         mark, closing = publication.complete(covered, self._plan.overlap, version, scope)
         status = publication.status(
-            "complete", fresh_at=covered, records=len(view.memory), detail=self._detail() or None
+            "backfilling" if view.memory.links_pending else "complete",
+            fresh_at=covered,
+            records=len(view.memory),
+            detail=self._detail() or None,
         )
         await publication.commit_last(records, [status, closing], reading.feed)
         self._watermark = mark
@@ -274,11 +281,19 @@ class Poller:
         return [self._publication.version(version, self._view.version) for version in found]
 
     async def _rest(self, beat: Beat) -> None:
-        """Until the next scan is due, does what is asked for as it comes. Unread projects are not kept waiting."""
+        """Until the next scan is due, does what is asked for as it comes, and reads links that were left for later.
+
+        Unread projects are not kept waiting.
+        """
         wait = 0.0 if self._backfill.pending() else self._plan.poll_seconds
         until = self._clock.monotonic() + wait
-        while await self._hints.wait(until - self._clock.monotonic()):
-            if await self._desk.attend():
+        while True:
+            left = until - self._clock.monotonic()
+            is_busy = left > 0 and await self._links.read_some()
+            if await self._hints.wait(0.0 if is_busy else left):
+                if await self._desk.attend():
+                    return
+            elif not is_busy:
                 return
             beat()
 
@@ -292,6 +307,7 @@ class Poller:
             "left out": self._view.left_out.sentence(),
             "census": self._census.sentence(),
             "backfill": self._backfill.sentence(),
+            "links": self._links.sentence(),
             "not read": self._intake.further.sentence(),
         }
         return "; ".join(f"{name}: {text}" for name, text in parts.items() if text)

@@ -41,6 +41,8 @@ class RawIssue:
     """Its links to places outside Jira; None: those that are known stand."""
     links_as_of: str | None = None
     """As of which change they were read."""
+    links_pending: bool = False
+    """True when they have changed since and are read later."""
 
     def original(self) -> bytes:
         """For the dead letters."""
@@ -135,6 +137,7 @@ def tell_issue(
         former_keys=keys,
         crm_references=(*references_in(raw.document, fields, rules, raw.links or ()), *known),
         remote_links_as_of=raw.links_as_of,
+        remote_links_pending=raw.links_pending,
     )
     return IssueTelling(issue, events)
 
