@@ -38,12 +38,13 @@ def seen(*values: str) -> Trail:
 
 
 def test_a_change_between_two_readings_lies_between_them() -> None:
-    assert list(seen("A", "A", "B").changes()) == [Change("A", "B", moment(2) + SECOND, moment(1), 1)]
+    expected = Change("A", "B", moment(2) + SECOND, moment(1), 1, moment(1) + SECOND, moment(2))
+    assert list(seen("A", "A", "B").changes()) == [expected]
 
 
 def test_a_webhook_knows_the_moment() -> None:
     trail = seen("A")
-    trail.told("A", "B", moment(0.5), None)
+    trail.told("A", "B", moment(0.5))
     read(trail, "B", 1)
     assert list(trail.changes()) == [Change("A", "B", moment(0.5), None, 1)]
 
@@ -51,15 +52,15 @@ def test_a_webhook_knows_the_moment() -> None:
 def test_the_webhook_of_a_change_that_a_reading_found_first_tells_nothing_new() -> None:
     trail = seen("A", "B")
     before = names(trail)
-    trail.told("A", "B", moment(0.5), None)
-    trail.told("A", "B", moment(0.5), None)
+    trail.told("A", "B", moment(0.5))
+    trail.told("A", "B", moment(0.5))
     assert names(trail) == before == [("B", 1)]
 
 
 def test_a_webhook_within_the_second_of_a_reading_that_already_shows_it_tells_nothing_new() -> None:
     """The header ``Date`` has no parts of a second."""
     trail = seen("A", "B")
-    trail.told("A", "B", moment(1) + SECOND / 2, None)
+    trail.told("A", "B", moment(1) + SECOND / 2)
     assert names(trail) == [("B", 1)]
 
 
@@ -70,9 +71,9 @@ def test_a_return_is_a_new_change() -> None:
 def test_a_state_no_reading_saw_is_told_late_and_once() -> None:
     trail = seen("A", "C")
     assert names(trail) == [("C", 1)]
-    trail.told("B", "C", moment(0.6), None)
+    trail.told("B", "C", moment(0.6))
     assert names(trail) == [("B", 1), ("C", 1)]
-    trail.told("A", "B", moment(0.5), None)
+    trail.told("A", "B", moment(0.5))
     assert [(c.after, c.at, c.not_before) for c in trail.changes()] == [
         ("B", moment(0.5), None),
         ("C", moment(0.6), None),
@@ -84,7 +85,7 @@ def test_two_changes_with_one_timestamp_in_either_order() -> None:
     for steps in ((("A", "B"), ("B", "C")), (("B", "C"), ("A", "B"))):
         trail = seen("A")
         for before, after in steps:
-            trail.told(before, after, moment(0.5), None)
+            trail.told(before, after, moment(0.5))
         read(trail, "C", 1)
         assert names(trail) == [("B", 1), ("C", 1)]
 
@@ -93,27 +94,55 @@ def restored(trail: Trail) -> Trail:
     """From the published changes alone, as after a restart."""
     fresh = Trail()
     for change in sorted(trail.changes(), key=lambda change: change.at):
-        fresh.told(change.before, change.after, change.at, change.not_before)
+        fresh.restore(change)
     return fresh
+
+
+def test_a_change_within_the_second_of_a_reading_before_it_is_restored_after_it() -> None:
+    """A reading is over a second after it began; what a webhook says of that second came after what was read."""
+    trail = seen("A", "B")
+    trail.told("B", "C", moment(1) + SECOND / 2)
+    assert names(trail) == names(restored(trail)) == [("B", 1), ("C", 1)]
+
+
+def test_a_change_within_the_second_of_a_reading_after_it_is_restored_before_it() -> None:
+    trail = seen("B", "C")
+    trail.told("A", "B", moment(0) + SECOND / 2)
+    assert names(trail) == names(restored(trail)) == [("B", 1), ("C", 1)]
+
+
+def test_what_was_last_published_tells_nothing_new_of_a_change_made_during_its_reading() -> None:
+    """A reading of the whole site takes minutes; what is published of it is named by when it began."""
+    trail = Trail()
+    trail.told("A", "B", moment(0) + 40 * SECOND)
+    trail.saw("B", moment(0))
+    assert names(trail) == [("B", 1)]
 
 
 def test_an_interval_that_a_late_webhook_split_is_restored_in_order() -> None:
     """A reading told A to C; the webhook of B came after it, and both are published."""
     fresh = Trail()
-    fresh.told("A", "B", moment(0.5), None)
-    fresh.told("A", "C", moment(1), moment(0))
+    fresh.told("A", "B", moment(0.5))
+    fresh.restore(Change("A", "C", moment(1), moment(0), 1))
     assert names(fresh) == [("B", 1), ("C", 1)]
 
 
 LIVES = st.lists(st.sampled_from("ABC"), min_size=2, max_size=9)
-"""What it was from each step on; a reading falls in the middle of the steps drawn."""
+"""What it was from each step on; a reading falls in the middle of the steps drawn, or at their very end."""
+JUST_BEFORE = 1 - 0.5 / 600
+"""In steps: the reading is over half a second after the next step has begun."""
 
 
 @given(LIVES, st.data())
 def test_in_whatever_order_webhooks_come_everything_they_or_readings_saw_is_told_once(
     values: list[str], data: st.DataObject
 ) -> None:
-    readings = [n + 0.5 for n in range(len(values)) if n == 0 or data.draw(st.booleans(), "read")]
+    within = st.sampled_from((0.5, JUST_BEFORE))
+    readings = [
+        n + data.draw(within, "when")
+        for n in range(len(values))
+        if n == 0 or data.draw(st.booleans(), "read")
+    ]
     readings.append(len(values) - 0.4)
     moves = [(n, values[n - 1], values[n]) for n in range(1, len(values)) if values[n - 1] != values[n]]
     heard = [move for move in moves if data.draw(st.booleans(), "webhook")]
@@ -123,9 +152,9 @@ def test_in_whatever_order_webhooks_come_everything_they_or_readings_saw_is_told
     for number in readings:
         read(trail, values[int(number)], number)
         for move in [m for m in repeated[late:] if m[0] < number]:
-            trail.told(move[1], move[2], moment(move[0]), None)
+            trail.told(move[1], move[2], moment(move[0]))
     for move in repeated[:late]:
-        trail.told(move[1], move[2], moment(move[0]), None)
+        trail.told(move[1], move[2], moment(move[0]))
     expected = _visible(values, readings, [move for move in heard if move in repeated])
     assert names(trail) == expected
     assert names(restored(trail)) == expected

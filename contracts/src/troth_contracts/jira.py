@@ -245,6 +245,10 @@ class PlanChange(Contract, frozen=True):
     """How many times this entity has come to ``to_value`` by such a change: a return is a new change."""
     not_before: Instant | None = None
     """Where only two readings show it, the earlier of them; None when ``at`` is exact."""
+    from_seen_until: Instant | None = None
+    """When the reading that last showed ``from_value`` was over."""
+    to_seen_from: Instant | None = None
+    """When the reading that first showed ``to_value`` began; it was over by ``at``."""
     from_value: str | None = None
     to_value: str | None = None
 

@@ -78,7 +78,7 @@ class PlanTrails:
         for fact, value in facts_of(entity).items():
             trail = self._trail(_kind(entity), entity.id, fact)
             if fact == "reopened" and value != OPEN and trail.last and trail.last.value not in (OPEN, value):
-                trail.told(trail.last.value, OPEN, at, trail.last.not_before)
+                trail.read(OPEN, trail.last.not_before, at)
             trail.read(value, not_before, at)
 
     def told(self, sprint_id: str, news: SprintNews) -> None:
@@ -86,14 +86,13 @@ class PlanTrails:
         before, after = facts_of(news.before), facts_of(news.after)
         for fact in SPRINT_FACTS:
             if before[fact] != after[fact]:
-                self._trail("sprint", sprint_id, fact).told(before[fact], after[fact], news.at, None)
+                self._trail("sprint", sprint_id, fact).told(before[fact], after[fact], news.at)
 
     def restore(self, changes: Iterable[PlanChange]) -> None:
         """Changes as they were published."""
         for change in sorted(changes, key=lambda change: change.at):
             if change.change in (*SPRINT_FACTS, *BOARD_FACTS):
-                trail = self._trail(change.entity, change.entity_id, change.change)
-                trail.told(change.from_value, change.to_value, change.at, change.not_before)
+                self._trail(change.entity, change.entity_id, change.change).restore(_restored(change))
 
     def saw(self, entity: Sprint | Board, moment: datetime) -> None:
         """The entity as it was published, read at this moment."""
@@ -136,6 +135,20 @@ def _event(entity: Sprint | Board, fact: str, change: Change) -> PlanChange:
         not_before=change.not_before,
         from_value=change.before,
         to_value=change.after,
+        from_seen_until=change.before_until,
+        to_seen_from=change.after_from,
+    )
+
+
+def _restored(change: PlanChange) -> Change:
+    return Change(
+        change.from_value,
+        change.to_value,
+        change.at,
+        change.not_before,
+        change.ordinal,
+        change.from_seen_until,
+        change.to_seen_from,
     )
 
 

@@ -37,6 +37,10 @@ class Change:
     not_before: datetime | None
     ordinal: int
     """The n-th time it came to this value by a change."""
+    before_until: datetime | None = None
+    """Where it is not exact: when the reading that last showed ``before`` was over."""
+    after_from: datetime | None = None
+    """And when the one that first showed ``after`` began; it was over by ``at``."""
 
 
 class Trail:
@@ -55,16 +59,21 @@ class Trail:
         self._put(len(self._seen), Sighting(value, not_before, at))
 
     def saw(self, value: str | None, moment: datetime) -> None:
-        """It held at this moment, however late that is learnt."""
-        self._put(self._beside(value, moment), Sighting(value, moment, moment))
+        """The newest of earlier readings showed it; this one began then and, when it is over, may follow a change."""
+        if not any(sighting.value == value and sighting.at >= moment for sighting in self._seen):
+            self._place(Sighting(value, moment, moment))
 
-    def told(self, before: str | None, after: str | None, at: datetime, not_before: datetime | None) -> None:
-        """A change as a webhook or an earlier event has it; telling it again adds nothing."""
-        if not_before is None:
-            self._put(self._between(before, after, at), Sighting(before, at, at), Sighting(after, at, at))
+    def told(self, before: str | None, after: str | None, at: datetime) -> None:
+        """A change as a webhook has it; telling it again adds nothing."""
+        self._put(self._between(before, after, at), Sighting(before, at, at), Sighting(after, at, at))
+
+    def restore(self, change: Change) -> None:
+        """A change as it was told before, in any order."""
+        if change.not_before is None:
+            self.told(change.before, change.after, change.at)
             return
-        self.saw(before, not_before)
-        self.saw(after, at)
+        self._place(Sighting(change.before, change.not_before, change.before_until or change.not_before))
+        self._place(Sighting(change.after, change.after_from or change.at, change.at))
 
     def values(self) -> frozenset[str | None]:
         """Everything it ever was."""
@@ -83,11 +92,13 @@ class Trail:
                     other.at,
                     None if exact else one.not_before,
                     arrivals[other.value],
+                    None if exact else one.at,
+                    None if exact else other.not_before,
                 )
 
     def _between(self, before: str | None, after: str | None, at: datetime) -> int:
         """Where an exact change belongs: among sightings that may be on either side, where it explains most."""
-        unclear = self._unclear(at)
+        unclear = self._unclear(at, at)
         left = [index for index in unclear if self._seen[index].value == before]
         came = [index for index in unclear if self._seen[index].value == after]
         for index in came:
@@ -95,14 +106,16 @@ class Trail:
                 return index
         return left[-1] + 1 if left else came[0] if came else unclear.stop
 
-    def _beside(self, value: str | None, moment: datetime) -> int:
-        unclear = self._unclear(moment)
-        return next((index for index in unclear if self._seen[index].value == value), unclear.stop)
+    def _place(self, sighting: Sighting) -> None:
+        """Beside one that says the same, where it may be."""
+        unclear = self._unclear(sighting.not_before, sighting.at)
+        same = (index for index in unclear if self._seen[index].value == sighting.value)
+        self._put(next(same, unclear.stop), sighting)
 
-    def _unclear(self, moment: datetime) -> range:
-        """Places of the sightings that may lie before or after it."""
-        earlier = sum(sighting.at < moment for sighting in self._seen)
-        later = sum(sighting.not_before > moment for sighting in self._seen)
+    def _unclear(self, begin: datetime, end: datetime) -> range:
+        """Places of the sightings that may lie before or after this time."""
+        earlier = sum(sighting.at < begin for sighting in self._seen)
+        later = sum(sighting.not_before > end for sighting in self._seen)
         return range(earlier, max(earlier, len(self._seen) - later))
 
     def _put(self, place: int, *sightings: Sighting) -> None:
