@@ -119,7 +119,7 @@ def _heard(play: Play, switch: Switch) -> datetime:
     for line in reversed(play.stage.notices.read_text(encoding="utf-8").splitlines()):
         notice = json.loads(line)
         told = notice["body"]["data"]
-        if told["kind"] == switch.kind and switch.deal in {deal["id"] for deal in told["deals"]}:
+        if told.get("kind") == switch.kind and switch.deal in {deal["id"] for deal in told["deals"]}:
             return datetime.fromisoformat(notice["received_at"])
     raise LookupError(f"no notice of {switch.kind} names {switch.deal}")
 

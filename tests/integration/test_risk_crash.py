@@ -1,5 +1,6 @@
 """The engine dies at every step between fetching a record and noting that its notice was taken, and goes on."""
 
+import json
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
@@ -18,6 +19,7 @@ STEPS = (
     "stored",
     "committed",
     *(f"{did} {kind}" for kind in ("link", "deal", "team", "forecast") for did in ("claimed", "evaluated")),
+    "digested",
     *(f"{did} {endpoint}" for endpoint in ("kafka", "webhook") for did in ("leased", "sent", "settled")),
 )
 LEASE_SECONDS = 61.0
@@ -58,7 +60,7 @@ async def test_a_crash_at_any_step_changes_nothing_that_anybody_sees(postgres: s
             engine = await live_through(database, outside, fuse)
             assert fuse.reached[step] > 1, f"{step} was never reached again after the crash"
             assert differences(await final_state(engine), expected) == {}
-            assert set(outside.webhook_ids) == told["webhook"], which
+            assert notices_of(outside) == told["webhook"], which
             assert {notice_id(record) for record in outside.notices.sent} == told["kafka"], which
             assert in_order_per_alert(outside.webhook_ids), which
             assert await engine.value("SELECT count(*) FROM outbox WHERE delivered_at IS NULL") == 0
@@ -73,7 +75,7 @@ async def uninterrupted(database: Database) -> tuple[State, dict[str, set[str]]]
         _uninterrupted["steps"] = fuse.reached
         _uninterrupted["state"] = await final_state(engine)
         _uninterrupted["told"] = {
-            "webhook": set(outside.webhook_ids),
+            "webhook": notices_of(outside),
             "kafka": {notice_id(record) for record in outside.notices.sent},
         }
     return _uninterrupted["state"], _uninterrupted["told"]  # type: ignore[return-value]
@@ -97,9 +99,13 @@ async def live_through(database: Database, outside: Outside, fuse: Fuse) -> Engi
             except KilledError:
                 engine = await replacement(engine, fuse)
                 done = await stored_since(engine, stream)
-        for part in (Engine.evaluate, Engine.deliver):
+        for part in (go_live, Engine.evaluate, Engine.deliver):
             engine = await insist(engine, fuse, part)
     return engine
+
+
+async def go_live(engine: Engine) -> None:
+    assert await engine.evaluator.go_live()
 
 
 async def insist(engine: Engine, fuse: Fuse, part: Callable[[Engine], Awaitable[None]]) -> Engine:
@@ -137,6 +143,19 @@ def later_change() -> list[OutRecord]:
         it.deal("late", custom=promise(LATER, "DEN-1"), is_won=False, minutes=0),
         broken(it.deal("broken", minutes=0), value=b"not JSON"),
     ]
+
+
+def notices_of(outside: Outside) -> set[str]:
+    """What was told, by id; of a digest what it lists, as its own id is a moment."""
+    bodies = [json.loads(request.content) for request in outside.requests]
+    digests = {webhook_id for webhook_id in outside.webhook_ids if webhook_id.startswith("digest-")}
+    assert len(digests) == 1
+    listed = {
+        f"{alert['alert_id']}-{alert['sequence']}"
+        for body in bodies
+        for alert in body["data"].get("alerts", ())
+    }
+    return {*outside.webhook_ids} - digests | listed
 
 
 def notice_id(record: OutRecord) -> str:

@@ -109,9 +109,12 @@ class Engine:
         return self.lag
 
     async def go_live(self) -> None:
-        """Without the quiet start."""
+        """Without the quiet start and its digest."""
         async with self.database.transaction() as connection:
             await become_live(connection, self.clock.now())
+            await connection.execute(
+                "INSERT INTO milestones VALUES ('digested', now()) ON CONFLICT DO NOTHING"
+            )
 
     async def take(self, batch: Iterable[OutRecord]) -> None:
         """One batch, at the offsets that follow what the store holds: what a consumer does after a restart, too."""

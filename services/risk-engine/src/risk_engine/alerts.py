@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
@@ -14,13 +16,17 @@ from risk_engine.domain.finding import Finding
 from risk_engine.domain.lifecycle import Transition, transition
 from risk_engine.domain.model import Deal, Money
 from risk_engine.metrics import EngineMetrics
-from risk_engine.store.alerts import KeptAlert, read_alerts, write_transitions
+from risk_engine.store.alerts import KeptAlert, read_alerts, read_notices, write_transitions
 from risk_engine.store.database import Connection
 from risk_engine.store.outbox import Parcel, enqueue
+from risk_engine.store.progress import end_quiet_start, is_digested, may_notify
 from risk_engine.store.views import read_users
 from troth_contracts.crm import CrmUser
 from troth_contracts.risk import AlertDeal, AlertTransition, Owner
 from troth_contracts.values import Money as WireMoney
+
+MOST_IN_A_DIGEST = 1_000
+"""A notice should stay within what receivers take; the others are at ``GET /alerts``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,7 @@ class Alerts:
         self._fallbacks = fallbacks
         self._metrics = metrics
         self._has_webhook = has_webhook
+        self._notifies = False
 
     async def apply(
         self, connection: Connection, findings: Mapping[str, Finding | None], now: datetime
@@ -46,6 +53,7 @@ class Alerts:
 
         ``findings``: by the fingerprint that the finding has, or would have if there were one.
         """
+        notify = await self._may_notify(connection)
         known = await read_alerts(connection, findings)
         steps = []
         for alert_id, finding in sorted(findings.items()):
@@ -56,7 +64,9 @@ class Alerts:
         owners = await read_users(connection, {_owner(step) for step, _ in steps})
         told = [KeptAlert(step.state, self._notice(step, last, owners)) for step, last in steps]
         await write_transitions(connection, told)
-        await enqueue(connection, [parcel for one in told for parcel in self._parcels(one.notice)], now)
+        await enqueue(
+            connection, [parcel for one in told for parcel in self._parcels(one.notice, notify=notify)], now
+        )
         for one in told:
             self._metrics.transitions.labels(one.notice.kind, one.notice.reason).inc()
 
@@ -110,9 +120,31 @@ class Alerts:
         name = self._fallbacks.engineering
         return f"{name} of {finding.team}" if finding.team else name
 
-    def _parcels(self, notice: AlertTransition) -> Iterator[Parcel]:
+    async def digest(self, connection: Connection, now: datetime) -> bool:
+        """Ends the quiet start once everything is evaluated: what is true then goes out as one notice.
+
+        True when it ended now. What follows is told alert by alert.
+        """
+        if self._notifies or await is_digested(connection):
+            return False
+        since = await end_quiet_start(connection, now)
+        if since is None:
+            return False
+        firing = await read_notices(connection, "firing")
+        if firing and self._has_webhook:
+            parcel = Parcel(
+                f"digest-{int(since.timestamp() * 1000)}", "webhook", "digest", digest_body(firing, now)
+            )
+            await enqueue(connection, [parcel], now)
+        return True
+
+    async def _may_notify(self, connection: Connection) -> bool:
+        self._notifies = self._notifies or await may_notify(connection)
+        return self._notifies
+
+    def _parcels(self, notice: AlertTransition, *, notify: bool) -> Iterator[Parcel]:
         yield Parcel(notice.notice_id, "kafka", notice.alert_id, transition_row(notice))
-        if self._has_webhook:
+        if notify and self._has_webhook:
             yield Parcel(notice.notice_id, "webhook", notice.alert_id, webhook_body(notice))
 
 
@@ -122,6 +154,25 @@ def webhook_body(notice: AlertTransition) -> dict[str, object]:
         "type": f"alert.{notice.phase}",
         "timestamp": notice.at.isoformat(),
         "data": msgspec.to_builtins(notice),
+    }
+
+
+def digest_body(firing: Sequence[dict[str, Any]], now: datetime) -> dict[str, object]:
+    """The digest: how many alerts fire, by kind and severity, and the gravest of them in full."""
+    gravest = sorted(
+        firing, key=lambda notice: (notice["severity"] != "critical", notice["at"], notice["alert_id"])
+    )
+    return {
+        "type": "alerts.digest",
+        "timestamp": now.isoformat(),
+        "data": {
+            "title": f"{len(firing)} promises and teams need attention",
+            "firing": len(firing),
+            "kinds": dict(Counter(notice["kind"] for notice in firing)),
+            "severities": dict(Counter(notice["severity"] for notice in firing)),
+            "alerts": gravest[:MOST_IN_A_DIGEST],
+            "not_listed": max(0, len(firing) - MOST_IN_A_DIGEST),
+        },
     }
 
 

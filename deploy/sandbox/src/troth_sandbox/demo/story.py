@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -56,17 +56,26 @@ class Verdict:
 
 
 def read_notices(path: Path) -> list[tuple[str, AlertTransition]]:
-    """Webhook id and transition of every accepted request, in the order of arrival."""
+    """Id and transition of every notice that was accepted, in the order of arrival; a digest holds several."""
     if not path.exists():
         return []
     lines = path.read_text(encoding="utf-8").splitlines()
     received = [json.loads(line) for line in lines if line.endswith("}")]
-    return [(item["webhook_id"], _transition(item["body"])) for item in received]
+    return [told for item in received for told in _transitions(item["webhook_id"], item["body"])]
 
 
-def _transition(body: Any) -> AlertTransition:
+def _transitions(webhook_id: str, body: Any) -> Iterator[tuple[str, AlertTransition]]:
     document = json.loads(body) if isinstance(body, str) else body
-    return msgspec.convert(document["data"], AlertTransition, strict=False)
+    if document["type"] == "alerts.digest":
+        for alert in document["data"]["alerts"]:
+            transition = _transition(alert)
+            yield transition.notice_id, transition
+    else:
+        yield webhook_id, _transition(document["data"])
+
+
+def _transition(data: Any) -> AlertTransition:
+    return msgspec.convert(data, AlertTransition, strict=False)
 
 
 def firing(notices: Iterable[tuple[str, AlertTransition]]) -> list[AlertTransition]:

@@ -130,9 +130,20 @@ class Evaluator:
             moved = True
         async with self._database.transaction() as connection:
             self._metrics.marks.set(await count_marks(connection))
+        await self._end_quiet_start()
         if self._clock.monotonic() - self._lag_noted > LAG_SECONDS:
             await self._note_lag()
         return moved
+
+    async def _end_quiet_start(self) -> None:
+        async with self._database.transaction() as connection:
+            ended = await self._alerts.digest(connection, self._clock.now())
+            if ended:
+                self._probe("digested")
+        if ended:
+            log.info(
+                "everything is evaluated: the digest goes out, what changes from now on is told by itself"
+            )
 
     async def _rounds(self) -> list[bool]:
         """Several at a time, as replicas would: one reckons while another waits for the database."""

@@ -8,6 +8,8 @@ from typing import Any
 from risk_engine.store.database import Connection
 
 _LIVE = "live"
+_DIGESTED = "digested"
+_DIGEST_LOCK = 7_301_953
 _SYNCS = ("crm-sync", "jira-sync")
 
 
@@ -34,6 +36,36 @@ async def is_live(connection: Connection) -> bool:
 async def become_live(connection: Connection, now: datetime) -> None:
     """Ends the quiet start for good."""
     await connection.execute("INSERT INTO milestones VALUES (%s, %s) ON CONFLICT DO NOTHING", (_LIVE, now))
+
+
+async def may_notify(connection: Connection) -> bool:
+    """As `is_digested`; until this transaction ends, the digest does not go out meanwhile."""
+    await connection.execute("SELECT pg_advisory_xact_lock_shared(%s)", (_DIGEST_LOCK,))
+    return await is_digested(connection)
+
+
+async def is_digested(connection: Connection) -> bool:
+    """True once the digest of the first start is out."""
+    result = await connection.execute("SELECT 1 FROM milestones WHERE name = %s", (_DIGESTED,))
+    return await result.fetchone() is not None
+
+
+async def end_quiet_start(connection: Connection, now: datetime) -> datetime | None:
+    """Ends the time in which alerts are kept but not told, when there is nothing left to evaluate.
+
+    Returns when alerting began; None while work is left, or when the digest is out.
+    """
+    await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_DIGEST_LOCK,))
+    result = await connection.execute(
+        """
+        INSERT INTO milestones (name, at) SELECT %(digested)s, %(now)s
+        WHERE NOT EXISTS (SELECT FROM marks) AND EXISTS (SELECT FROM milestones WHERE name = %(live)s)
+        ON CONFLICT DO NOTHING RETURNING (SELECT at FROM milestones WHERE name = %(live)s)
+        """,
+        {"digested": _DIGESTED, "live": _LIVE, "now": now},
+    )
+    row = await result.fetchone()
+    return row[0] if row else None
 
 
 async def fire_timer(connection: Connection, name: str, due: datetime) -> None:
