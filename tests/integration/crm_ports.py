@@ -10,7 +10,7 @@ from typing import Any
 from tests.integration.crm_world import WorldTime
 
 from crm_sync.bus import Bus
-from crm_sync.salesforce import Page
+from crm_sync.salesforce import JobPage, Page
 from troth_chassis.errors import TransientError
 from troth_chassis.publisher import Publisher
 from troth_contracts.codec import InRecord, OutRecord
@@ -56,7 +56,12 @@ class SteppingReader:
         async def stepping(*args: Any, **more: Any) -> Any:
             self._step(f"{name} {args[0] if args else ''}")
             answer = await found(*args, **more)
-            self._step(f"{name} answered")
+            try:
+                self._step(f"{name} answered")
+            except Crash:
+                if isinstance(answer, JobPage):
+                    answer.file.close()  # as the end of a real process would
+                raise
             if isinstance(answer, Page) and answer.records:
                 first = answer.records[0]
                 self.pages[str(first.get("attributes")), str(first.get("Id"))] += 1

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -75,6 +75,31 @@ async def test_a_crash_at_any_step_leaves_no_trace(tmp_path: Path, kafka: str, b
             assert max(_fetched(world).values(), default=0) <= 2, f"after a crash at {fuse.steps[at - 1]}"
 
 
+@pytest.mark.timeout(1_200)
+@pytest.mark.parametrize("bulk_from", [BY_PAGES, BY_JOBS], ids=["pages", "jobs"])
+async def test_lives_that_end_one_step_later_each_time(tmp_path: Path, kafka: str, bulk_from: str) -> None:
+    """Until one comes through its full read and a poll: every call and every commit was some life's last."""
+    async with a_fused_world(tmp_path, kafka, Fuse(), bulk_from) as world:
+        Mayhem(world, seed=11, late=0).during(6 * MINUTE, writes=60)
+        ended: list[str] = []
+        for at in itertools.count(1):
+            fuse = Fuse(at)
+            world.wrap_reader = partial(SteppingReader, step=fuse.step)
+            world.wrap_bus = partial(SteppingBus, step=fuse.step)
+            await world.start()
+            with contextlib.suppress(Crash):
+                await world.run(MINUTE)
+            if not fuse.blown:
+                fuse.at = None  # this one lives on
+                break
+            ended.append(fuse.steps[-1])
+            await world.kill()
+        assert {"commit", "committed", "open"} <= set(ended)
+        assert ("job_page answered" in ended) == (bulk_from == BY_JOBS)
+        await world.run(6 * MINUTE - world.time.elapsed)
+        await assert_z(world)
+
+
 def _fetched(world: World) -> Counter[str]:
     """How often each page of a result or of a bulk job was fetched."""
     pages = [*world.requests("/0r8"), *world.requests("/results")]
@@ -116,7 +141,7 @@ async def test_a_commit_that_arrived_although_nobody_heard_of_it(tmp_path: Path,
         await assert_z(world)
         for key, states in (await history(world)).items():
             contents = [state.body for state in states]
-            again = [a for a, b in pairwise(contents) if a == b]
+            again = [a for a, b in itertools.pairwise(contents) if a == b]
             assert not again, f"{key} was told twice with the same content"
 
 
