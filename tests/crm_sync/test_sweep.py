@@ -13,6 +13,14 @@ from troth_chassis.settings import load_settings
 from troth_contracts.topics import OPPORTUNITIES
 
 SIX_HOURS = 6 * 3_600 + 60
+ASKED = 301
+"""Seconds after which the polls have asked for deletions again."""
+
+
+async def sweep(stage: Stage) -> None:
+    """A regular one: what it finds is confirmed when the polls had their turn."""
+    await stage.poll(SIX_HOURS)
+    await stage.poll(ASKED)
 
 
 def differences(stage: Stage) -> dict[str, float]:
@@ -44,7 +52,7 @@ async def test_a_row_far_older_than_the_overlap_is_missing_until_the_sweep(stage
     await stage.poll(60)
     assert late not in stage.deals()
 
-    await stage.poll(SIX_HOURS)
+    await sweep(stage)
 
     assert late in stage.deals()
     assert differences(stage) == {"missing": 1}
@@ -59,7 +67,7 @@ async def test_a_change_with_an_old_stamp_is_stale_also_in_a_part(stage: Stage) 
 
     stage.org.put("Opportunity", first, at=an_hour_ago, Name="renamed")
     stage.org.put("OpportunityLineItem", item, at=an_hour_ago, Quantity=9)
-    await stage.poll(SIX_HOURS)
+    await sweep(stage)
 
     assert stage.deals()[first].name == "renamed"
     assert str(stage.deals()[second].line_items[0].quantity) == "9"
@@ -90,13 +98,13 @@ async def test_invisible_is_not_deleted_and_is_told(stage: Stage) -> None:
     await stage.poll()
     row = stage.org.tables["Opportunity"].pop(hidden)
 
-    await stage.poll(SIX_HOURS)
+    await sweep(stage)
 
     assert set(stage.deals()) == {kept, hidden}
     assert differences(stage) == {"invisible": 1}
     assert stage.metrics.invisible._value.get() == 1
     stage.org.tables["Opportunity"][hidden] = row
-    await stage.poll(SIX_HOURS)
+    await sweep(stage)
     assert stage.metrics.invisible._value.get() == 0
 
 
@@ -109,7 +117,7 @@ async def test_undeleted_with_an_old_stamp_comes_back(stage: Stage) -> None:
     await stage.poll(2_000)
 
     stage.org.tables["Opportunity"][deal]["IsDeleted"] = False
-    await stage.poll(SIX_HOURS)
+    await sweep(stage)
 
     assert deal in stage.deals()
     assert differences(stage) == {"undeleted": 1}
@@ -125,6 +133,26 @@ async def test_young_rows_are_left_to_the_polls(stage: Stage) -> None:
     await stage.poll(30)
 
     assert differences(stage) == {}
+
+
+async def test_what_the_next_poll_finds_was_not_missed(stage: Stage) -> None:
+    """Gone without trace between the last question for deletions and the sweep's listing."""
+    emptied, gone = stage.org.deal("emptied"), stage.org.deal("gone")
+    member = stage.org.put("OpportunityTeamMember", None, OpportunityId=emptied, TeamMemberRole="Expert")
+    await stage.poll()
+    await stage.poll(SIX_HOURS - 200)
+    stage.org.delete("OpportunityTeamMember", member, hard=True)
+    stage.org.delete("Opportunity", gone, hard=True)
+    swept = stage.metrics.swept_at._value.get()
+    await stage.poll(150)
+    assert stage.metrics.swept_at._value.get() == swept, "the polls had no turn yet"
+
+    await stage.poll(ASKED)
+
+    assert stage.metrics.swept_at._value.get() > swept
+    assert differences(stage) == {}
+    assert set(stage.deals()) == {emptied}
+    assert stage.deals()[emptied].roles == ()
 
 
 async def test_the_next_sweep_is_due_six_hours_later_also_after_a_restart(stage: Stage) -> None:
@@ -150,12 +178,12 @@ async def test_a_dead_letter_is_no_difference(stage: Stage) -> None:
 
 
 async def test_the_command_beside_a_running_service_only_counts(stage: Stage) -> None:
-    stage.org.deal("kept")
-    vanished = stage.org.deal("vanished")
+    kept, vanished = stage.org.deal("kept"), stage.org.deal("vanished")
     await stage.poll()
     await stage.poll(3_600)
     stage.org.put("Opportunity", None, at=stage.org.now - timedelta(days=3), Name="m", CurrencyIsoCode="EUR")
     stage.org.tables["Opportunity"].pop(vanished)
+    stage.org.put("OpportunityLineItem", None, OpportunityId=kept, Quantity=1)  # young: left to the service
     written = len(stage.bus.log)
     settings = load_settings(CrmSettings, ENVIRONMENT)
 

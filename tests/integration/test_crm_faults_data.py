@@ -52,7 +52,7 @@ async def test_transactions_that_commit_up_to_ten_minutes_late_leave_nothing_to_
     tmp_path: Path, kafka: str
 ) -> None:
     """Rows appear with older stamps. https://github.com/airbytehq/airbyte/issues/27146"""
-    async with a_world(tmp_path, kafka, TROTH_CRM_SWEEP_SECONDS="900") as world:
+    async with a_world(tmp_path, kafka, TROTH_CRM_SWEEP_SECONDS="180") as world:
         Mayhem(world, seed=2, late=0.5).during(30 * MINUTE, writes=2_000 if FULL else 250)
         await world.start()
         await world.run(40 * MINUTE)

@@ -1,7 +1,7 @@
 """What Salesforce shows against what was published, by ids and stamps; finds candidates, changes nothing.
 
 The listing is read first and the topic up to an end taken afterwards, so that a deal published meanwhile is never
-called missing. Rows younger than the overlap are left to the polls.
+called missing. Deals with a row younger than the overlap are left to the polls.
 """
 
 from __future__ import annotations
@@ -67,6 +67,7 @@ class Comparer:
         self._overlap = overlap
         self._listed: dict[str, _Listed] = {}
         self._parts: defaultdict[str, int] = defaultdict(int)
+        self._young: set[str] = set()
         self.result = Comparison()
 
     async def list(self) -> AsyncIterator[int]:
@@ -91,10 +92,16 @@ class Comparer:
         seen = _LastSecond()
         async for page in pages(self._reader, Query(child.name, fields, order=(child.stamp, "Id"))):
             for row in page.records:
-                deal = deal_id(child, row)
-                if deal and not is_deleted(row) and seen.is_new(str(row["Id"]), stamp_of(child, row)):
+                deal, stamp = deal_id(child, row), stamp_of(child, row)
+                if deal and self._is_young(stamp):
+                    self._young.add(deal)
+                if deal and not is_deleted(row) and seen.is_new(str(row["Id"]), stamp):
                     self._parts[deal] += _part_of_row(child, row)
             yield len(page.records)
+
+    def _is_young(self, stamp: datetime | None) -> bool:
+        at = self.result.at
+        return at is not None and stamp is not None and stamp > at - self._overlap
 
     async def against(self, org_id: str, published: AsyncIterator[InRecord]) -> Comparison:
         """Compares the listing with the topic, which must be read after it."""
@@ -123,7 +130,7 @@ class Comparer:
             if row.reason and not row.deleted:
                 self.result.left_out[deal] = row.reason
             kind = self._kind(deal, row, state)
-            if kind and (row.stamp is None or row.stamp <= edge):
+            if kind and not self._is_young(row.stamp) and deal not in self._young:
                 self.result.found[deal] = kind
         self.result.vanished = [
             deal

@@ -184,6 +184,10 @@ class Outbox:
         """Whether that deal is published and not deleted."""
         return self._publisher.is_live(OPPORTUNITIES, f"{self.org.id}:{opportunity_id}")
 
+    def version_of(self, opportunity_id: str) -> int:
+        """Of the last record of that deal, a deletion included; -1 when there was none."""
+        return self._publisher.version_of(OPPORTUNITIES, f"{self.org.id}:{opportunity_id}")
+
     def last_time(self) -> datetime:
         """A server time for what happens without an answer of the server."""
         return time_of(self._marks.next_version())

@@ -39,7 +39,8 @@ class Rereads:
         self._begin(scope, now, interval)
         for batch in batches([self._queue[place] for place in range(self._slice(interval / poll))]):
             scope.source = "reread"
-            await scope.publish(batch, scope.marks.next_version(scope.reader.server_time))
+            ids = [each for each in batch if each not in scope.disputed]
+            await scope.publish(ids, scope.marks.next_version(scope.reader.server_time))
             await scope.outbox.commit()
             for _ in batch:
                 self._queue.popleft()

@@ -53,6 +53,8 @@ class Scope:
     """Published deals that are not closed."""
     selection: Selection = field(default_factory=Selection)
     left_out: LeftOut = field(default_factory=LeftOut)
+    disputed: frozenset[str] = frozenset()
+    """Deals that differed in a sweep under way: only a poll or the sweep itself may publish them."""
     left_out_known: bool = False
     """Only a read of everything can tell what is left out."""
     invisible: int = 0

@@ -30,8 +30,7 @@ from crm_sync.reread import Rereads
 from crm_sync.salesforce import SalesforceReader
 from crm_sync.scope import Scope, open_scope
 from crm_sync.settings import CrmSettings
-from crm_sync.sweep import Sweep
-from crm_sync.watermarks import SWEEP
+from crm_sync.sweep import Sweeps
 from troth_chassis.clock import Clock
 from troth_chassis.errors import TrothError
 from troth_chassis.health import Health
@@ -67,8 +66,9 @@ class DealSync:
         self._worked = False
         self._refusals = Refusals(ports.clock)
         self._rereads = Rereads(settings.crm_reread_seconds)
+        interval = timedelta(seconds=settings.crm_sweep_seconds)
+        self._sweeps = Sweeps(ports.bus, ports.log, self._overlap, interval)
         self._late = False
-        self._log_lost = False
         self._told: tuple[Level, str] | None = None
         self._timetable = _Timetable(settings.crm_deletes_seconds, settings.crm_reference_seconds)
         self._freshness = Freshness(ports.health, ports.clock)
@@ -170,9 +170,7 @@ class DealSync:
 
     async def _beside(self, scope: Scope, done: Polled, plan: Plan, beat: Beat) -> None:
         """What the polls cannot find: whatever was missed, which is counted, and changes that move no stamp."""
-        if plan.level < Level.NO_SWEEP and self._sweep_due(scope, done, plan.stretch):
-            await Sweep(scope, self._ports.bus, self._ports.log, self._overlap).run(beat)
-            self._log_lost = False
+        await self._sweeps.run(scope, done, plan, beat)
         if plan.level < Level.NO_REREAD:
             now = self._ports.clock.monotonic()
             await self._rereads.run(scope, now, plan.poll_seconds, plan.stretch, beat)
@@ -238,17 +236,6 @@ class DealSync:
         if late and not self._late:
             self._ports.log.warning("coverage lags", reason=late)
         self._late = late is not None
-        self._log_lost = self._log_lost or done.log_lost
-
-    def _sweep_due(self, scope: Scope, done: Polled, stretch: float) -> bool:
-        """Regularly, when deletions were lost, and when other deals are wanted than at the last sweep."""
-        last = scope.marks.position(SWEEP)
-        wanted = scope.selection.fingerprint
-        if self._log_lost or last is None or scope.marks.asked_scope(SWEEP) != wanted:
-            return True
-        if wanted and (not scope.left_out_known or scope.judged_again):
-            return True
-        return done.at - last >= timedelta(seconds=self._settings.crm_sweep_seconds * stretch)
 
     async def _backfill(self, scope: Scope, beat: Beat) -> None:
         bulk_from = self._settings.crm_bulk_from
