@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sys
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -14,9 +16,12 @@ from risk_engine.answer.client import HERE, UnansweredError, ask, ask_why
 from risk_engine.app import NAME, build
 from risk_engine.backtest.command import backtest_folder, backtest_store
 from risk_engine.settings import EngineSettings
-from troth_chassis.errors import EXIT_CONFIGURATION, ConfigurationError
+from risk_engine.store.again import forget_at, rederive_at
+from troth_chassis.errors import EXIT_CONFIGURATION, ConfigurationError, TransientError
 from troth_chassis.service import run_service
+from troth_chassis.settings import load_settings
 
+T = TypeVar("T")
 cli = typer.Typer(add_completion=False, no_args_is_help=True)
 
 
@@ -53,6 +58,32 @@ def backtest(
         typer.echo(f"outside its band: {sentence}", err=True)
     if broken and check:
         raise typer.Exit(1)
+
+
+@cli.command("rederive")
+def rederive_command() -> None:
+    """Find all links anew and evaluate everything again, after a change of how that is done. An engine may run."""
+    deals = _over_the_store(rederive_at)
+    typer.echo(f"{deals} deals are marked; the risk-engine works them off while it runs")
+
+
+@cli.command()
+def rebuild() -> None:
+    """Empty what the topics can fill again; the next start reads them and says nothing. Stop every replica first."""
+    _over_the_store(forget_at)
+    typer.echo("emptied; start the risk-engine: it reads the topics and is silent until it has caught up")
+
+
+def _over_the_store(work: Callable[[str], Coroutine[Any, Any, T]]) -> T:
+    try:
+        settings = load_settings(EngineSettings, os.environ)
+        return asyncio.run(work(settings.database_url.get_secret_value()))
+    except ConfigurationError as error:
+        typer.echo(error, err=True)
+        raise typer.Exit(EXIT_CONFIGURATION) from error
+    except TransientError as error:
+        typer.echo(error, err=True)
+        raise typer.Exit(1) from error
 
 
 @cli.command("promise-check")

@@ -30,6 +30,7 @@ from risk_engine.store.commitments import (
     replace_commitments,
 )
 from risk_engine.store.database import Connection
+from risk_engine.store.history import read_promised_since
 from risk_engine.store.links import read_links
 from risk_engine.store.marks import Claim, add_marks, take_join_lock
 from risk_engine.store.views import (
@@ -64,7 +65,8 @@ async def evaluate_deals(
     gone = sorted(before.keys() - {item.deal.key for item in found})
     if gone:
         await drop_commitments(connection, gone, terms.now)
-    entered = {item.deal.key: _entered(item.deal, before.get(item.deal.key), terms.now) for item in found}
+    since = await read_promised_since(connection, [item.deal.key for item in found])
+    entered = {item.deal.key: _entered(item.deal, since, terms.now) for item in found}
     after = await _write(connection, found, entered, terms, sizes)
     teams = {team for row in (*before.values(), *after) for team in row.teams}
     await add_marks(connection, "team", teams)
@@ -89,9 +91,9 @@ def _mentions(deal: Deal) -> frozenset[str]:
     return frozenset(mention.key for text in texts for mention in candidate_keys(text))
 
 
-def _entered(deal: Deal, before: CommitmentRow | None, now: datetime) -> datetime:
+def _entered(deal: Deal, since: Mapping[str, datetime], now: datetime) -> datetime:
     """The deal's history knows best; where it is silent, the moment we first saw the deal in force."""
-    return deal.entered_commit_set or (before.entered_at if before else now)
+    return deal.entered_commit_set or since.get(deal.key, now)
 
 
 async def _write(

@@ -22,6 +22,7 @@ Connection = AsyncConnection[TupleRow]
 OLDEST = 150000
 CONNECT_SECONDS = 10
 FROZEN_SECONDS = 30
+ENGINE = "risk-engine"
 _LASTING = (
     "password authentication failed",
     "no password supplied",
@@ -54,9 +55,9 @@ class Database:
 
 @contextlib.asynccontextmanager
 async def open_database(
-    url: str, *, connections: int = 8, frozen_seconds: int = FROZEN_SECONDS
+    url: str, *, connections: int = 8, frozen_seconds: int = FROZEN_SECONDS, name: str = ENGINE
 ) -> AsyncIterator[Database]:
-    """Migrates to the newest schema, then opens the pool.
+    """Migrates to the newest schema, then opens the pool. The server shows its connections under ``name``.
 
     A transaction that says nothing for ``frozen_seconds`` is ended by the server: a replica that was stopped in the
     middle of one would hold its locks against all others.
@@ -69,7 +70,7 @@ async def open_database(
         max_size=connections,
         open=False,
         timeout=15,
-        kwargs={"prepare_threshold": 3, "options": options},
+        kwargs={"prepare_threshold": 3, "options": options, "application_name": name},
     )
     async with pool:
         yield Database(pool)

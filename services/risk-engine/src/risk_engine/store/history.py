@@ -38,6 +38,22 @@ async def read_promise_steps(connection: Connection, deal: str) -> list[PromiseS
     return [PromiseStep(at, promised) for at, promised in await result.fetchall()]
 
 
+async def read_promised_since(connection: Connection, deals: Collection[str]) -> dict[str, datetime]:
+    """By deal that promises something now, since when it does; it outlives a rebuild."""
+    result = await connection.execute(
+        """
+        SELECT deal_key, min(at) FROM commitment_history made
+        WHERE deal_key = ANY(%s) AND promised_date IS NOT NULL AND NOT EXISTS (
+            SELECT FROM commitment_history ended
+            WHERE ended.deal_key = made.deal_key AND ended.id > made.id AND ended.promised_date IS NULL
+        )
+        GROUP BY deal_key
+        """,
+        (list(deals),),
+    )
+    return dict(await result.fetchall())
+
+
 async def read_issue_times(
     connection: Connection, issues: Collection[str], waiting: Collection[str]
 ) -> dict[str, IssueTimes]:
