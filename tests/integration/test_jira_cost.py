@@ -17,7 +17,6 @@ ONCE = {
     "GET board": 1,
     "GET project/search": 2,
     "GET issue/{}": 1,
-    "GET issue/{}/remotelink": 1,  # of the probe: links are read after the backfill
 }
 """What the start costs beyond the least, whatever the size of the site."""
 

@@ -12,6 +12,7 @@ from tests.jira_sync.small_site import APA, issue
 
 from jira_sync.absence import Absences, is_suspect, project_class
 from jira_sync.errors import BudgetSpentError, ForbiddenError, MissingError
+from jira_sync.hints import hints_of
 from jira_sync.reader import TokenPage
 from jira_sync.scope import Scope
 from troth_contracts.jira import Sprint
@@ -82,7 +83,26 @@ async def test_more_than_a_fifth_missing_deletes_nothing_and_alarms(large: Stage
     await days_later(large, 700)
     assert {str(number) for number in MANY} <= live(large, ISSUES)
     assert absent(large, "suspect") == len(MANY)
-    assert "project APA suspect: 20 missing" in large.health.checks["jira"].detail
+    assert "project APA suspect: 20 missing, nothing deleted (if they are gone: jira-sync census APA)" in (
+        large.health.checks["jira"].detail
+    )
+
+
+async def test_people_who_know_that_much_is_gone_have_it_looked_for_and_deleted(large: Stage) -> None:
+    """Also in a project so small that one issue is more than a fifth; what is still there stays."""
+    for number in MANY[1:]:
+        delete(large, str(number))
+    large.site.unlisted.add(str(MANY[0]))
+    delete(large, "10101")
+    await days_later(large)
+    await days_later(large, 700)
+    assert {"10101", *map(str, MANY)} <= live(large, ISSUES)
+    assert "project BET suspect: 1 missing" in large.health.checks["jira"].detail
+    large.hints.put(hints_of({"webhookEvent": "troth:census", "projects": "APA,BET"}) or ())
+    await large.scan(2)
+    await days_later(large, 700)
+    assert live(large, ISSUES) & {"10101", *map(str, MANY)} == {str(MANY[0])}
+    assert "suspect" not in large.health.checks["jira"].detail
 
 
 @pytest.mark.parametrize(

@@ -83,9 +83,7 @@ async def test_a_poll_counts_what_no_webhook_announced(stage: Stage) -> None:
     assert stage.registry.get_sample_value("jira_sync_webhook_gap_total") == 1
     assert stage.registry.get_sample_value("jira_sync_webhook_announced_total") == 1
     feeds = {
-        feed: stage.registry.get_sample_value(
-            "jira_sync_events_total", {"type": ISSUE_EVENTS.name, "feed": feed}
-        )
+        feed: stage.registry.get_sample_value("jira_sync_events_total", {"type": "status", "feed": feed})
         for feed in ("webhook", "poll")
     }
     assert feeds == {"webhook": 1, "poll": 1}

@@ -72,6 +72,18 @@ async def test_what_is_left_out_is_counted_and_shown(stage: Stage) -> None:
         assert stage.registry.get_sample_value("jira_sync_left_out", {"kind": kind, "rule": rule}) == 1
 
 
+async def test_projects_that_are_not_wanted_are_counted_though_nothing_of_them_is_read(stage: Stage) -> None:
+    await (await restarted(stage, Scope(projects=("APA",)))).scan(2)
+    assert "1 project (project not named)" in stage.health.checks["jira"].detail
+    labels = {"kind": "project", "rule": "project not named"}
+    assert stage.registry.get_sample_value("jira_sync_left_out", labels) == 1
+
+    stage.site.seed["projects"] = [p for p in stage.site.seed["projects"] if p["key"] != "BET"]
+    await stage.later(60)
+    await stage.scan()
+    assert "project not named" not in stage.health.checks["jira"].detail, "one that is gone is not left out"
+
+
 async def test_an_issue_that_becomes_test_data_leaves_the_topic_and_may_return(stage: Stage) -> None:
     await (await restarted(stage, Scope(projects=BOTH, test_labels=("qa",)))).scan()
     stage.site.change("10005", NOW, status_item("1", "3"), labels=["qa"])

@@ -19,7 +19,7 @@ from troth_contracts.topics import JIRA_INBOX, JIRA_STATE, SYNC_STATUS
 async def ask(settings: JiraSettings, kind: HintKind, **what: str) -> None:
     """Returns when the request is safe on Kafka; it is followed now, or when the service runs again.
 
-    ``what``: the ``issue`` of a repair, the ``projects`` of a backfill (keys with commas, empty for all).
+    ``what``: the ``issue`` of a repair, the ``projects`` of a backfill or census (keys with commas, empty for all).
     """
     await ensure_topics(settings.kafka_bootstrap_servers, [JIRA_INBOX])
     writer = inbox_writer(settings)

@@ -82,6 +82,11 @@ class Backfill:
         named = self._view.scope.projects
         return frozenset(key for key in self._live.values() if not named or key in named)
 
+    def left_out(self) -> Mapping[str, str]:
+        """Of the projects that are there and not wanted, by id: the rule that leaves them out."""
+        rules = ((project, self._view.scope.why_not_project(key)) for project, key in self._live.items())
+        return {project: rule for project, rule in rules if rule is not None}
+
     def pending(self) -> list[str]:
         """Ids of the projects that are not read to their end."""
         return [

@@ -7,7 +7,7 @@ A census that costs more than an app's points of an hour goes on in the next one
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -70,6 +70,8 @@ class Census:
         self._unread: dict[str, str] = {}
         """Projects whose list of ids could not be read to its end: nothing follows from it."""
         self._deleted: set[str] = set()
+        self._trusted: set[str] = set()
+        """Keys of the projects of which people said that much is gone."""
         self.absences = Absences()
         self._links = LinkCensus(view, reader)
         self._backlog = backlog
@@ -80,9 +82,10 @@ class Census:
         self._taken_at = mark.position if mark else None
         self._is_first = mark is None
 
-    def expire(self) -> None:
-        """Somebody asked for one now."""
+    def expire(self, trusted: Iterable[str] = ()) -> None:
+        """Somebody asked for one now, and believes what is missing from these projects to be gone."""
         self._taken_at = self._round = None
+        self._trusted.update(trusted)
 
     async def look_after(self, beat: Beat) -> None:
         """Takes a census when due; asks again for what was missing. Both wait while an app's points are scarce."""
@@ -123,7 +126,10 @@ class Census:
     def sentence(self) -> str:
         """For people: what is missing and why; empty when nothing is."""
         told = [f"{count} {name}" for name, count in self._found.items() if count and name != "deleted"]
-        told += [f"project {key} suspect: {count} missing" for key, count in self._suspects.items()]
+        told += [
+            f"project {key} suspect: {count} missing, nothing deleted (if they are gone: jira-sync census {key})"
+            for key, count in self._suspects.items()
+        ]
         if self._round is not None:
             told.append(f"under way, {len(self._round.seen)} ids listed")
         told += [f"project {key} not read: {reason}" for key, reason in self._unread.items()]
@@ -146,6 +152,7 @@ class Census:
         self._found, self._suspects, self._unread = {"restored": restored}, {}, unread
         for project_id, key in memory.project_keys.items():
             self._compare(project_id, key, under_way, roster, now)
+        self._trusted.clear()
         self._metrics.show_absent(self._found)
         await self._publication.commit([self._publication.census_taken(now, self._view.version)])
         self._taken_at, self._round, self._is_first = now, None, False
@@ -162,7 +169,7 @@ class Census:
         missing = known - under_way.seen
         if not self._view.scope.wants_project(key):
             self.absences.suspect("issue", present, now)  # asked for directly, then left out by rule
-        elif is_suspect(known, missing):
+        elif is_suspect(known, missing) and key not in self._trusted:
             self._suspects[key] = len(missing)
             self._count("suspect", len(missing))
         else:

@@ -73,9 +73,17 @@ def repair(issue: Annotated[str, typer.Argument(help="Issue key or id, such as A
 
 
 @app.command()
-def census() -> None:
-    """Asks the service to compare the ids of every project with what is published, now."""
-    _ask("census")
+def census(
+    projects: Annotated[
+        list[str] | None,
+        typer.Argument(help="Keys of projects of which more than a fifth is gone, and people know it."),
+    ] = None,
+) -> None:
+    """Asks the service to compare the ids of every project with what is published, now.
+
+    Of a project that is named, each missing issue is asked for twice and deleted when it is gone, however many are.
+    """
+    _ask("census", projects=",".join(_keys(projects)))
 
 
 @app.command()
@@ -86,10 +94,7 @@ def backfill(
     watch: Annotated[bool, typer.Option(help="Show how far it is until it is done.")] = False,
 ) -> None:
     """Asks the service to read projects again, newest issues first; what is published stays until it differs."""
-    keys = [key.upper() for key in projects or ()]
-    for key in keys:
-        if not _PROJECT.fullmatch(key):
-            _fail(f"{key!r} is not a project key")
+    keys = _keys(projects)
     before = _settled(project_marks) if watch else {}
     _ask("backfill", projects=",".join(keys))
     if watch:
@@ -101,6 +106,14 @@ def status() -> None:
     """Shows what the service last said of itself: how far it is, what is left out, what is set aside."""
     for line in _settled(status_lines):
         _console.print(line, markup=False)
+
+
+def _keys(projects: list[str] | None) -> list[str]:
+    keys = [key.upper() for key in projects or ()]
+    for key in keys:
+        if not _PROJECT.fullmatch(key):
+            _fail(f"{key!r} is not a project key")
+    return keys
 
 
 def _ask(kind: HintKind, **what: str) -> None:

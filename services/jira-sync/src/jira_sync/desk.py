@@ -122,7 +122,7 @@ class Desk:
         if "structure" in kinds:
             self._view.planning.expire()
         if "census" in kinds:
-            self._census.expire()
+            self._census.expire(hint.id for hint in taken if hint.kind == "census" and hint.id)
         if "backfill" in kinds:
             asked = {hint.id for hint in taken if hint.kind == "backfill"}
             await self._backfill.order(() if "" in asked else asked)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Literal
 
 from jira_sync.domain.plan_changes import SprintNews, news_in, time_of
@@ -82,9 +83,9 @@ def _repair(event: Json) -> tuple[Hint, ...]:
     return (Hint("repair", asked),) if asked else ()
 
 
-def _backfill(event: Json) -> tuple[Hint, ...]:
+def _of_projects(kind: HintKind, event: Json) -> tuple[Hint, ...]:
     asked = str(event.get("projects") or "").split(",")
-    return tuple(Hint("backfill", key) for key in asked)
+    return tuple(Hint(kind, key) for key in asked)
 
 
 def _named(kind: HintKind, entity_id: str | None) -> tuple[Hint, ...]:
@@ -104,8 +105,8 @@ _READERS: Mapping[str, Callable[[Json], tuple[Hint, ...]]] = {
     "sprint_closed": _sprint,
     "sprint_deleted": _sprint_deleted,
     "troth:repair": _repair,
-    "troth:census": lambda _event: (Hint("census"),),
-    "troth:backfill": _backfill,
+    "troth:census": partial(_of_projects, "census"),
+    "troth:backfill": partial(_of_projects, "backfill"),
 }
 OWN_PREFIX = "troth:"
 """Requests of the command line; they come through the inbox only, never over HTTP."""

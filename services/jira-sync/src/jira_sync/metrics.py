@@ -21,11 +21,14 @@ class SyncMetrics:
             "jira_sync_published", "Records published, by topic", ["topic"], registry=registry
         )
         self.events = Counter(
-            "jira_sync_events", "Events published, by type and feed", ["type", "feed"], registry=registry
+            "jira_sync_events",
+            "Events published, by what happened (status, sprint, added, closed, renamed, ...) and feed",
+            ["type", "feed"],
+            registry=registry,
         )
         self.left_out = Gauge(
             "jira_sync_left_out",
-            "Issues and boards the configuration leaves out, by rule",
+            "Projects, boards, issues and text fields that are left out, by rule",
             ["kind", "rule"],
             registry=registry,
         )
@@ -52,7 +55,7 @@ class SyncMetrics:
         )
         self.watermark_age = Gauge(
             "jira_sync_watermark_age_seconds",
-            "Since the time up to which everything is published, by the source's clock",
+            "Since the time up to which everything is published, by the source's clock; NaN during the first backfill",
             ["scope"],
             registry=registry,
         )

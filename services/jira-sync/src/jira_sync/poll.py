@@ -10,6 +10,7 @@ inside. Between scans the poll does what was asked for meanwhile (``desk.py``) a
 
 from __future__ import annotations
 
+import math
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -193,11 +194,11 @@ class Poller:
             return False
         await view.refresh_frame(self._reader, now)
         await self._backfill.look()
-        for board_id in {*view.planning.frame.boards, *view.planning.frame.left_out}:
-            view.left_out.note("board", board_id, view.planning.frame.left_out.get(board_id))
-        fields = view.planning.frame.fields
-        for field_id in (*fields.texts, *fields.texts_beyond):
-            view.left_out.note("text field", field_id, None if field_id in fields.texts else "too many")
+        view.left_out.note_all("project", self._backfill.left_out())
+        view.left_out.note_all("board", view.planning.frame.left_out)
+        view.left_out.note_all(
+            "text field", dict.fromkeys(view.planning.frame.fields.texts_beyond, "too many")
+        )
         return True
 
     def _pass(self, server_now: datetime) -> Pass:
@@ -343,8 +344,8 @@ class Poller:
             self._log.warning("pause not told", reason=str(kafka))
 
     def _watermark_age(self) -> float:
-        """Since everything was read; the overlap that is read again is no age."""
+        """Since everything was read; the overlap that is read again is no age. NaN before the first time."""
         mark = self._watermark
         if mark is None or not mark.backfill_complete:
-            return 0.0
+            return math.nan
         return (self._clock.now() - mark.position - self._plan.overlap).total_seconds()

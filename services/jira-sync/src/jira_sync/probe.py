@@ -167,11 +167,24 @@ async def _board(reader: JiraReader, board: Json) -> list[Finding]:
         *await _try(f"{name}: configuration", lambda: reader.board_configuration(board_id)),
         *await _try(f"{name}: projects", lambda: reader.board_projects(board_id, 0)),
     ]
-    if board.get("type") == "scrum":
-        findings += await _try(f"{name}: sprints", lambda: reader.sprints(board_id, ("active",), 0))
+    if board.get("type") == "kanban":
+        findings.append(Finding("no sprints needed: a kanban board has none", ok=True))
+    else:
+        findings.append(await _sprints(reader, board, name))
     bad = [finding for finding in findings if not finding.ok]
-    asked = ", ".join(finding.name.rpartition(": ")[2] for finding in findings)
+    asked = ", ".join(finding.name.removeprefix(f"{name}: ") for finding in findings)
     return bad or [Finding(name, ok=True, detail=asked)]
+
+
+async def _sprints(reader: JiraReader, board: Json, name: str) -> Finding:
+    """A team-managed board (``simple``) may have sprints; without them it answers 400, which is no fault."""
+    try:
+        await reader.sprints(text(board, "id"), ("active",), 0)
+    except _REFUSALS as error:
+        if board.get("type") != "scrum" and isinstance(error, ScanFailedError):
+            return Finding("no sprints: they are not switched on", ok=True)
+        return _refused(f"{name}: sprints", error)
+    return Finding("sprints", ok=True)
 
 
 async def _versions(reader: JiraReader, projects: Sequence[str]) -> list[Finding]:

@@ -18,11 +18,10 @@ from troth_chassis.dead_letters import dead_letter
 from troth_chassis.errors import TransientError
 from troth_chassis.publisher import Publisher
 from troth_contracts.codec import OutRecord
-from troth_contracts.jira import Board, PlanChange, Version
+from troth_contracts.jira import Board, IssueEvent, PlanChange, SprintEvent, Version
 from troth_contracts.sync import SyncStatus, Watermark
 from troth_contracts.topics import (
     BOARDS,
-    BY_NAME,
     ISSUE_EVENTS,
     ISSUES,
     JIRA_STATE,
@@ -80,11 +79,14 @@ class Publication:
         self._clock = clock
         self._metrics = metrics
         self._lettered: dict[str, str] = {}
+        self._happened: Counter[str] = Counter()
+        """Events made since the last commit, by type."""
         self.is_loaded = False
 
     async def load(self) -> None:
         """Reads back what is published."""
         await self._publisher.load(TOPICS)
+        self._happened.clear()
         self.is_loaded = True
 
     def doubt(self) -> None:
@@ -97,7 +99,12 @@ class Publication:
 
     async def commit(self, records: Iterable[OutRecord | None], feed: Feed = "own") -> None:
         """One transaction with everything that is news. TransientError while an earlier one's outcome is unknown."""
-        news = [record for record in records if record is not None]
+        await self._commit([record for record in records if record is not None])
+        for what, count in self._happened.items():
+            self._metrics.events.labels(what, feed).inc(count)
+        self._happened.clear()
+
+    async def _commit(self, news: Sequence[OutRecord]) -> None:
         if not news:
             return
         if not self.is_loaded:
@@ -107,8 +114,6 @@ class Publication:
         self.is_loaded = True
         for topic, count in Counter(record.topic for record in news).items():
             self._metrics.published.labels(topic).inc(count)
-            if BY_NAME[topic].kind == "event":
-                self._metrics.events.labels(topic, feed).inc(count)
 
     async def commit_last(
         self, records: Iterable[OutRecord | None], closing: Sequence[OutRecord | None], feed: Feed
@@ -116,7 +121,7 @@ class Publication:
         """As many transactions as needed; ``closing`` goes with the last of them, never before."""
         news = [record for record in records if record is not None]
         while len(news) > CHUNK:
-            await self.commit(news[:CHUNK], feed)
+            await self._commit(news[:CHUNK])
             news = news[CHUNK:]
         await self.commit([*news, *closing], feed)
 
@@ -126,7 +131,7 @@ class Publication:
         self._lettered.pop(issue.key, None)
         yield self._publisher.state(ISSUES, issue.key, issue, version)
         for event in telling.events:
-            yield self._publisher.event(ISSUE_EVENTS, event.key, event, event.event_id, event.at)
+            yield self._event(ISSUE_EVENTS, event, event.field)
 
     def issue_gone(self, issue_id: str, version: int) -> OutRecord | None:
         """The issue's tombstone, when it is published."""
@@ -153,11 +158,19 @@ class Publication:
         yield from map(self.change, telling.changes)
         yield self._publisher.state(SPRINTS, sprint.key, sprint, version)
         for event in telling.events:
-            yield self._publisher.event(SPRINT_EVENTS, event.key, event, event.event_id, event.at)
+            yield self._event(SPRINT_EVENTS, event, event.effect)
 
     def change(self, change: PlanChange) -> OutRecord | None:
         """What happened to a sprint or board itself."""
-        return self._publisher.event(PLAN_CHANGES, change.key, change, change.event_id, change.at)
+        return self._event(PLAN_CHANGES, change, change.change)
+
+    def _event(
+        self, topic: Topic, event: IssueEvent | SprintEvent | PlanChange, what: str
+    ) -> OutRecord | None:
+        record = self._publisher.event(topic, event.key, event, event.event_id, event.at)
+        if record is not None:
+            self._happened[what] += 1
+        return record
 
     def board(self, board: Board, changes: Iterable[PlanChange], version: int) -> Iterable[OutRecord | None]:
         """What happened to it, and the board's state."""

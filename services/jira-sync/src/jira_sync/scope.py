@@ -24,15 +24,18 @@ class Scope:
 
     def wants_project(self, key: str) -> bool:
         """False when nothing of the project is wanted."""
-        return (not self.projects or key in self.projects) and key not in self.excluded_projects
+        return self.why_not_project(key) is None
+
+    def why_not_project(self, key: str) -> str | None:
+        """The rule that leaves the whole project out; None when it is wanted."""
+        if self.projects and key not in self.projects:
+            return "project not named"
+        return "project excluded" if key in self.excluded_projects else None
 
     def why_not_issue(self, issue: Issue) -> str | None:
         """The rule that leaves the issue out; None when it is wanted."""
-        if self.projects and issue.project_key not in self.projects:
-            return "project not named"
-        if issue.project_key in self.excluded_projects:
-            return "project excluded"
-        return self._why_not_type(issue.type_name) or self._why_not_labels(issue)
+        left_out = self.why_not_project(issue.project_key)
+        return left_out or self._why_not_type(issue.type_name) or self._why_not_labels(issue)
 
     def why_not_board(self, board_id: str) -> str | None:
         """The rule that leaves the board out; None when it is wanted."""
@@ -72,6 +75,11 @@ class LeftOut:
             self._rules.pop((kind, entity_id), None)
         else:
             self._rules[kind, entity_id] = rule
+
+    def note_all(self, kind: str, rules: Mapping[str, str]) -> None:
+        """The rules by id that leave out everything of this kind that is left out now."""
+        self._rules = {place: rule for place, rule in self._rules.items() if place[0] != kind}
+        self._rules |= {(kind, entity_id): rule for entity_id, rule in rules.items()}
 
     def has(self, kind: str, entity_id: str) -> bool:
         """True when a rule left it out."""
