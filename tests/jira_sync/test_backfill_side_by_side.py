@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,8 +17,9 @@ from tests.jira_sync.fakes import MemorySite
 
 from jira_sync.backfill import PAGES_TOGETHER, PROJECTS_AT_ONCE
 from jira_sync.errors import JiraUnavailableError, ScanFailedError
+from jira_sync.intake import AT_A_STRETCH
 from jira_sync.paging import grouped
-from jira_sync.scan import PAGE_SIZE
+from jira_sync.scan import PAGE_SIZE, tell_issue
 from jira_sync.scope import Scope
 from troth_chassis.errors import TransientError
 from troth_contracts.topics import ISSUE_EVENTS, ISSUES
@@ -180,3 +182,28 @@ async def test_sprints_that_fit_into_one_page_are_read_in_one_request() -> None:
     await stage.scan()
     assert ("1", "active", "future") in asked
     assert ("1", "closed") in asked
+
+
+async def test_t22_others_have_their_turn_between_a_few_issues(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five pages are told as one; made ready at a stretch they would hold up a webhook for a good part of a second."""
+    stage = Stage(site=MemorySite(of_sizes([PAGES_TOGETHER * PAGE_SIZE])), scope=Scope())
+    turns = 0
+    told: Counter[int] = Counter()
+    tell = tell_issue
+
+    def noted(*args: Any) -> Any:
+        told[turns] += 1
+        return tell(*args)
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr("jira_sync.intake.tell_issue", noted)
+    waiting = asyncio.create_task(others())
+    await stage.scan()
+    waiting.cancel()
+    assert sum(told.values()) >= PAGES_TOGETHER * PAGE_SIZE
+    assert max(told.values()) <= AT_A_STRETCH
