@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import blake2b
 
 import msgspec
@@ -27,12 +27,18 @@ _MAYBE_NOT_FINITE = re.compile(rb'"\s*[+-]?(s?nan[0-9]*|inf(inity)?)\s*"', re.IG
 
 @dataclass(frozen=True, slots=True)
 class OutRecord:
-    """A record ready to be produced. ``value`` None is a tombstone."""
+    """A record ready to be produced. ``value`` None is a tombstone.
+
+    What its headers say of it is kept beside them for who made it: id, and version and content hash of a state.
+    """
 
     topic: str
     key: str
     value: bytes | None
     headers: Headers
+    id: str = ""
+    version: int = 0
+    content_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,28 +66,28 @@ def content_hash(value: bytes | None) -> str:
 
 def encode_state(topic: Topic, key: str, body: Contract, *, version: int, source: str) -> OutRecord:
     """A state record whose id is entity, version and content hash; the same input gives the same record."""
-    value = encode_body(body)
-    digest = content_hash(value)
-    extra = ((_h("version"), str(version).encode()), (_h("contenthash"), digest.encode()))
-    return OutRecord(
-        topic.name, key, value, _attributes(topic, f"{key}:{version}:{digest}", key, source, version) + extra
-    )
+    return _state(topic, key, encode_body(body), version, source)
 
 
 def encode_tombstone(topic: Topic, key: str, *, version: int, source: str) -> OutRecord:
     """A deletion: no value, the version in the headers so that an older record cannot resurrect it."""
-    extra = ((_h("version"), str(version).encode()), (_h("contenthash"), b"-"))
-    return OutRecord(
-        topic.name, key, None, _attributes(topic, f"{key}:{version}:-", key, source, version) + extra
-    )
+    return _state(topic, key, None, version, source)
+
+
+def _state(topic: Topic, key: str, value: bytes | None, version: int, source: str) -> OutRecord:
+    digest = content_hash(value)
+    record_id = f"{key}:{version}:{digest}"
+    extra = ((_h("version"), str(version).encode()), (_h("contenthash"), digest.encode()))
+    headers = _attributes(topic, record_id, key, source, _stamp(version)) + extra
+    return OutRecord(topic.name, key, value, headers, record_id, version, digest)
 
 
 def encode_event(
     topic: Topic, key: str, body: Contract, *, event_id: str, at: datetime, source: str
 ) -> OutRecord:
     """An event record; ``event_id`` must be the same whenever the same thing is told again."""
-    stamp = (at - _EPOCH) // timedelta(milliseconds=1)
-    return OutRecord(topic.name, key, encode_body(body), _attributes(topic, event_id, key, source, stamp))
+    headers = _attributes(topic, event_id, key, source, _written(at.astimezone(UTC)))
+    return OutRecord(topic.name, key, encode_body(body), headers, event_id)
 
 
 def decode(
@@ -114,18 +120,32 @@ def _h(attribute: str) -> str:
     return f"ce_{attribute}"
 
 
-def _attributes(topic: Topic, event_id: str, subject: str, source: str, at_ms: int) -> Headers:
-    at = _EPOCH + timedelta(milliseconds=at_ms)  # exact, where a float of seconds loses the last millisecond
-    stamp = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _attributes(topic: Topic, event_id: str, subject: str, source: str, stamp: bytes) -> Headers:
+    origin, kind = _origin(topic.ce_type, source)
     return (
         _SPEC_VERSION,
         ("ce_id", event_id.encode()),
-        ("ce_source", source.encode()),
-        ("ce_type", topic.ce_type.encode()),
+        origin,
+        kind,
         ("ce_subject", subject.encode()),
-        ("ce_time", stamp.encode()),
+        ("ce_time", stamp),
         _CONTENT_TYPE,
     )
+
+
+@lru_cache(maxsize=256)
+def _origin(ce_type: str, source: str) -> Headers:
+    return ("ce_source", source.encode()), ("ce_type", ce_type.encode())
+
+
+@lru_cache(maxsize=256)
+def _stamp(at_ms: int) -> bytes:
+    """Exact, where a float of seconds loses the last millisecond; one reading gives its time to many records."""
+    return _written(_EPOCH + timedelta(milliseconds=at_ms))
+
+
+def _written(at: datetime) -> bytes:
+    return f"{at.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z".encode()
 
 
 def _check_type(topic: Topic, headers: dict[str, bytes]) -> None:

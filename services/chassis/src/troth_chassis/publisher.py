@@ -12,7 +12,6 @@ from troth_chassis.topic_reader import read_topic
 from troth_chassis.writer import ScopeWriter
 from troth_contracts.codec import (
     OutRecord,
-    content_hash,
     encode_event,
     encode_state,
     encode_tombstone,
@@ -36,12 +35,25 @@ class _Mirror:
     events: dict[str, set[str]] = field(default_factory=dict)
 
     def note(self, topic: Topic, key: str, headers: Sequence[tuple[str, bytes]]) -> None:
+        """A record that was read."""
         if topic.kind == "state":
-            told = read_version(headers)
-            known = self.states.setdefault(topic.name, {})
-            known[key] = max(told, known.get(key, told), key=lambda state: state[0])
+            self._note_state(topic.name, key, read_version(headers))
         elif topic.kind == "event":
             self.events.setdefault(topic.name, set()).add(dict(headers).get(_ID, b"").decode())
+
+    def note_own(self, record: OutRecord) -> None:
+        """A record that was published."""
+        kind = BY_NAME[record.topic].kind
+        if kind == "state":
+            self._note_state(record.topic, record.key, (record.version, record.content_hash))
+        elif kind == "event":
+            self.events.setdefault(record.topic, set()).add(record.id)
+
+    def _note_state(self, topic: str, key: str, told: tuple[int, str]) -> None:
+        known = self.states.setdefault(topic, {})
+        before = known.get(key)
+        if before is None or told[0] >= before[0]:
+            known[key] = told
 
 
 class Publisher:
@@ -75,7 +87,7 @@ class Publisher:
     def state(self, topic: Topic, key: str, body: Contract, version: int) -> OutRecord | None:
         """The record to publish, or None: same content as last time, or read before what is published."""
         record = encode_state(topic, key, body, version=version, source=self._source)
-        return record if self._is_news(topic, key, version, content_hash(record.value)) else None
+        return record if self._is_news(topic, key, version, record.content_hash) else None
 
     def tombstone(self, topic: Topic, key: str, version: int) -> OutRecord | None:
         """The deletion to publish, or None: never published, or already gone."""
@@ -100,7 +112,7 @@ class Publisher:
         once = list(_once(records))
         await self._writer.publish(once)
         for record in once:
-            self._mirror.note(BY_NAME[record.topic], record.key, record.headers)
+            self._mirror.note_own(record)
 
     def version_of(self, topic: Topic, key: str) -> int:
         """Of the last state or tombstone told under this key; -1 when there was none."""
@@ -127,16 +139,16 @@ class Publisher:
 
 def _once(records: Sequence[OutRecord]) -> Iterator[OutRecord]:
     newest: dict[tuple[str, str], int] = {}
-    told: set[tuple[str, bytes]] = set()
+    told: set[tuple[str, str]] = set()
     for record in records:
         kind = BY_NAME[record.topic].kind
         if kind == "state":
-            version, place = read_version(record.headers)[0], (record.topic, record.key)
-            if version < newest.get(place, version):
+            place = (record.topic, record.key)
+            if record.version < newest.get(place, record.version):
                 continue
-            newest[place] = version
+            newest[place] = record.version
         elif kind == "event":
-            name = (record.topic, dict(record.headers)[_ID])
+            name = (record.topic, record.id)
             if name in told:
                 continue
             told.add(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 from typing import Literal
 
@@ -16,6 +16,7 @@ from aiokafka.errors import (
     ProducerFenced,
 )
 from aiokafka.partitioner import DefaultPartitioner
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from troth_chassis.clients import STOP_SECONDS, stop_producer
 from troth_chassis.errors import FencedError, PoisonError, TransientError
@@ -24,6 +25,9 @@ from troth_contracts.codec import OutRecord
 Mode = Literal["transactional", "idempotent", "plain"]
 GIVE_UP_SECONDS = 60.0
 """The client retries an idempotent write without end; here a publish ends, and the supervisor says why."""
+
+MOST_BYTES = 4 * 1024 * 1024
+"""Of one record, key and value together."""
 
 
 class ScopeWriter:
@@ -94,11 +98,11 @@ class ScopeWriter:
 
     async def _send(self, producer: AIOKafkaProducer, records: Sequence[OutRecord]) -> None:
         if self.mode != "transactional":
-            await _send_all(producer, records)
+            await _acknowledged(_send_each, producer, records)
             return
         await producer.begin_transaction()
         try:
-            await _send_all(producer, records)
+            await _acknowledged(_send_packed, producer, records)
             await producer.commit_transaction()
         except BaseException:
             await _abort_quietly(producer)
@@ -113,7 +117,7 @@ class ScopeWriter:
             compression_type=None if self.mode == "plain" else "zstd",
             linger_ms=5,
             max_batch_size=256 * 1024,
-            max_request_size=4 * 1024 * 1024,
+            max_request_size=MOST_BYTES,
             request_timeout_ms=15_000,
             partitioner=place,
         )
@@ -141,24 +145,56 @@ def place(key: bytes, partitions: Sequence[int], _available: Sequence[int]) -> i
     return _place(key, tuple(partitions))
 
 
-async def _send_all(producer: AIOKafkaProducer, records: Sequence[OutRecord]) -> None:
-    """Sends all, then waits for all. After the flush nothing is pending, so waiting costs no turn of the loop."""
-    sent: list[asyncio.Future[object]] = []
+Sent = list["asyncio.Future[object]"]
+Send = Callable[[AIOKafkaProducer, Sequence[OutRecord], Sent], Awaitable[None]]
+
+
+async def _acknowledged(send: Send, producer: AIOKafkaProducer, records: Sequence[OutRecord]) -> None:
+    """Sends all, then waits for all."""
+    sent: Sent = []
     try:
-        for record in records:
-            headers = list(record.headers)
-            sent.append(
-                await producer.send(
-                    record.topic, value=record.value, key=record.key.encode(), headers=headers
-                )
-            )
-        await producer.flush()
+        await send(producer, records, sent)
         for future in sent:
             await future
     except BaseException:
         for future in sent:
             future.add_done_callback(_retrieve)
         raise
+
+
+async def _send_each(producer: AIOKafkaProducer, records: Sequence[OutRecord], sent: Sent) -> None:
+    """One by one: the client puts what several tasks publish at the same time into one batch."""
+    for record in records:
+        sent.append(
+            await producer.send(
+                record.topic, value=record.value, key=record.key.encode(), headers=list(record.headers)
+            )
+        )
+
+
+async def _send_packed(producer: AIOKafkaProducer, records: Sequence[OutRecord], sent: Sent) -> None:
+    """In batches of our own, which nobody else's records could join: a future for hundreds of records, not for each.
+
+    A partition's records keep their order; its second batch waits until the first is on its way.
+    """
+    batches: list[tuple[str, int, BatchBuilder]] = []
+    open_ones: dict[tuple[str, int], BatchBuilder] = {}
+    partitions = {topic: sorted(await producer.partitions_for(topic)) for topic in {r.topic for r in records}}
+    for record in records:
+        key = record.key.encode()
+        if len(key) + len(record.value or b"") > MOST_BYTES:
+            raise MessageSizeTooLargeError(f"{record.topic} {record.key}: more than {MOST_BYTES} bytes")
+        where = record.topic, place(key, partitions[record.topic], ())
+        batch = open_ones.get(where)
+        while (
+            batch is None
+            or batch.append(timestamp=None, key=key, value=record.value, headers=list(record.headers)) is None
+        ):
+            batch = open_ones[where] = producer.create_batch()
+            batches.append((*where, batch))
+    for topic, partition, batch in batches:
+        batch.close()
+        sent.append(await producer.send_batch(batch, topic, partition=partition))
 
 
 def _retrieve(future: asyncio.Future[object]) -> None:

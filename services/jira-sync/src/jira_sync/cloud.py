@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypedDict
 
+import msgspec
 from jira import JIRA
 
 from jira_sync.errors import ScanFailedError
@@ -15,6 +16,40 @@ from jira_sync.site import PAGE, PLATFORM, SiteReader, json_items, json_object
 
 CHANGELOG_PAGE = 10_000
 DEPLOYMENT = "Cloud"
+
+
+class _Author(TypedDict, total=False):
+    accountId: Any
+
+
+_Item = TypedDict(
+    "_Item",
+    {"field": Any, "fieldId": Any, "from": Any, "fromString": Any, "to": Any, "toString": Any},
+    total=False,
+)
+
+
+class _History(TypedDict, total=False):
+    id: Any
+    author: _Author | None
+    created: Any
+    items: list[_Item]
+
+
+class _Histories(TypedDict, total=False):
+    issueId: Any
+    changeHistories: list[_History]
+
+
+class _Changelogs(TypedDict, total=False):
+    """What planning reads of a bulk answer; two thirds of it are addresses and pictures of the authors."""
+
+    issueChangeLogs: list[_Histories]
+    nextPageToken: Any
+    isLast: Any
+
+
+_changelogs: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_Changelogs)
 
 
 class CloudReader(SiteReader):
@@ -62,7 +97,7 @@ class CloudReader(SiteReader):
         if token:
             body["nextPageToken"] = token
         response = await self.http.ask("POST", "/rest/api/3/changelog/bulkfetch", json=body)
-        return self._page("changelog/bulkfetch", json_object(response), "issueChangeLogs")
+        return self._page("changelog/bulkfetch", json_object(response, _changelogs), "issueChangeLogs")
 
     def _page(self, name: str, body: Any, key: str) -> TokenPage:
         if not isinstance(body, dict):

@@ -14,10 +14,10 @@ from typing import Any
 from jira_sync.errors import UnreadableError
 
 Json = Mapping[str, Any]
-"""A vendor-shaped document; it stays at the edge and becomes a contract type in one step."""
+"""A vendor-shaped document, a ``dict`` at every level; it stays at the edge and becomes a contract type in one step."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_YEARS = range(2000, 2101)
+_FIRST_YEAR, _LAST_YEAR = 2000, 2100
 _MILLISECONDS_FROM = 100_000_000_000
 """As seconds this is the year 5138, as milliseconds 1973: a larger number is milliseconds."""
 _SPRINT_TEXT_ID = re.compile(r"[\[,]\s*id=(\d+)")
@@ -30,7 +30,7 @@ def instant(value: object) -> datetime:
     The bulk changelog's schema says text, its example is an integer; both occur. UnreadableError otherwise.
     """
     moment = _from_epoch(value) if _is_number(value) else _from_text(value)
-    if moment.year not in _YEARS:
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
         raise UnreadableError(f"time {value!r} is outside the years 2000 to 2100")
     return moment
 
@@ -56,7 +56,7 @@ def plain_date(value: object) -> date | None:
         found = date.fromisoformat(value[:10])
     except ValueError:
         return None
-    return found if found.year in _YEARS else None
+    return found if _FIRST_YEAR <= found.year <= _LAST_YEAR else None
 
 
 def points(value: object) -> Decimal | None:
@@ -141,7 +141,7 @@ def optional_text(document: Json, name: str) -> str | None:
 def part(document: Json, name: str) -> Json:
     """A required nested object; UnreadableError names it."""
     value = document.get(name)
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         raise UnreadableError(f"object {name!r} is missing")
     return value
 
@@ -149,19 +149,19 @@ def part(document: Json, name: str) -> Json:
 def optional_part(document: Json, name: str) -> Json:
     """A nested object, empty when absent."""
     value = document.get(name)
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def parts(document: Json, name: str) -> Sequence[Json]:
     """The objects of a list, none when absent."""
     value = document.get(name)
-    return [entry for entry in value if isinstance(entry, Mapping)] if isinstance(value, list) else []
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
 
 def _is_number(value: object) -> bool:
-    return (isinstance(value, int | float) and not isinstance(value, bool)) or (
-        isinstance(value, str) and value.strip().isdigit() and len(value.strip()) >= 9
-    )
+    if isinstance(value, str):
+        return value.strip().isdigit() and len(value.strip()) >= 9
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _from_epoch(value: object) -> datetime:

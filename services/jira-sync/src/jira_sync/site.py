@@ -174,15 +174,23 @@ class SiteReader:
         return page
 
 
+_everything: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+
+
 def looks_whole(response: httpx.Response) -> bool:
     """False for a page of HTML, for nothing at all, and for JSON that ends in the middle."""
     return is_whole_json(response.status_code, response.content)
 
 
-def json_object(response: httpx.Response) -> Json:
-    """The JSON object of an answer; an HTML page or a cut-off body with status 200 is no answer."""
+def json_object(response: httpx.Response, wanted: msgspec.json.Decoder[Any] | None = None) -> Json:
+    """The JSON object of an answer; an HTML page or a cut-off body with status 200 is no answer.
+
+    ``wanted`` names the parts that are needed: the others are not built, unless the answer has another shape.
+    """
     try:
-        body = msgspec.json.decode(response.content)
+        body = (wanted or _everything).decode(response.content)
+    except msgspec.ValidationError:
+        return json_object(response)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         body = None
     if not isinstance(body, dict):

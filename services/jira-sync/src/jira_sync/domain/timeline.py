@@ -7,7 +7,7 @@ Values set at creation have no history item: they are found by walking backwards
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
@@ -139,9 +139,9 @@ def _with(
     issue: Issue, standing: Standing, event: IssueEvent, value: str | None, label: str | None
 ) -> Standing:
     if event.field == "sprint":
-        return replace(standing, sprints=id_list(value))
+        return Standing(id_list(value), standing.status, standing.estimates)
     if event.field == "status":
-        return replace(standing, status=value or standing.status)
+        return Standing(standing.sprints, value or standing.status, standing.estimates)
     number = points(value)
     return _estimated(
         standing, _estimate_field(issue, event) or "", points(label) if number is None else number
@@ -150,7 +150,9 @@ def _with(
 
 def _estimated(standing: Standing, field_id: str, number: Decimal | None) -> Standing:
     others = {name: value for name, value in standing.estimates.items() if name != field_id}
-    return replace(standing, estimates=others if number is None else {**others, field_id: number})
+    if number is not None:
+        others[field_id] = number
+    return Standing(standing.sprints, standing.status, others)
 
 
 def _estimate_field(issue: Issue, event: IssueEvent) -> str | None:
