@@ -6,13 +6,11 @@ Times inside the simulator are whole milliseconds since 1970 in UTC; text forms 
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
-from functools import lru_cache
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 DAY_MS = 86_400_000
 SECOND_MS = 1_000
-_MINUTE_MS = 60_000
 
 
 class SettableClock:
@@ -59,18 +57,10 @@ def moment(milliseconds: int, zone: tzinfo = UTC) -> datetime:
 
 def site_stamp(milliseconds: int, zone: tzinfo) -> str:
     """Jira's platform form: `2026-11-25T10:00:00.000+0000`, offset without colon."""
-    minute, rest = divmod(milliseconds, _MINUTE_MS)
-    head, offset = _minute_parts(minute, zone)
-    return f"{head}:{rest // 1000:02d}.{rest % 1000:03d}{offset}"
-
-
-@lru_cache(maxsize=100_000)
-def _minute_parts(minute: int, zone: tzinfo) -> tuple[str, str]:
-    """Kept, because a page of changelogs formats thousands of times that lie close together."""
-    local = moment(minute * _MINUTE_MS, zone)
-    return f"{local:%Y-%m-%dT%H:%M}", f"{local:%z}"
+    text = moment(milliseconds, zone).isoformat(timespec="milliseconds")
+    return text[:-3] + text[-2:]
 
 
 def agile_stamp(milliseconds: int) -> str:
     """The form of sprint dates: UTC with `Z`."""
-    return f"{moment(milliseconds):%Y-%m-%dT%H:%M:%S}.{milliseconds % 1000:03d}Z"
+    return moment(milliseconds).isoformat(timespec="milliseconds")[:-6] + "Z"
