@@ -145,7 +145,8 @@ def _stamp(at_ms: int) -> bytes:
 
 
 def _written(at: datetime) -> bytes:
-    return f"{at.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z".encode()
+    """Of a time in UTC."""
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z").encode()
 
 
 def _check_type(topic: Topic, headers: dict[str, bytes]) -> None:

@@ -49,7 +49,7 @@ class _Changelogs(TypedDict, total=False):
     isLast: Any
 
 
-_changelogs: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_Changelogs)
+wanted_of_changelogs: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_Changelogs)
 
 
 class CloudReader(SiteReader):
@@ -97,7 +97,9 @@ class CloudReader(SiteReader):
         if token:
             body["nextPageToken"] = token
         response = await self.http.ask("POST", "/rest/api/3/changelog/bulkfetch", json=body)
-        return self._page("changelog/bulkfetch", json_object(response, _changelogs), "issueChangeLogs")
+        return self._page(
+            "changelog/bulkfetch", json_object(response, wanted_of_changelogs), "issueChangeLogs"
+        )
 
     def _page(self, name: str, body: Any, key: str) -> TokenPage:
         if not isinstance(body, dict):

@@ -119,9 +119,11 @@ def sound(value: str) -> str:
 def text(document: Json, name: str) -> str:
     """A required text or number, as text; UnreadableError names the field."""
     value = document.get(name)
-    if value is None or isinstance(value, bool) or not isinstance(value, str | int):
-        raise UnreadableError(f"field {name!r} is missing")
-    return sound(str(value))
+    if isinstance(value, str):
+        return sound(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    raise UnreadableError(f"field {name!r} is missing")
 
 
 def whole_number(document: Json, name: str) -> str:

@@ -33,7 +33,7 @@ _FIRST_MINUTE = datetime(2000, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class RawIssue:
-    """An issue and its complete changelog as the vendor sent them."""
+    """An issue and its complete changelog as the vendor sent them; of Cloud's histories what planning reads."""
 
     document: Json
     histories: Sequence[Json]
