@@ -24,7 +24,7 @@ _PROMISED_WORK = """
     SELECT boards.body->>'name', commitments.deal_key, issues.body->>'issue_key', issues.body->>'id',
         (issues.body->>'estimate')::float
     FROM deal_issues
-        JOIN commitments USING (deal_key)
+        JOIN commitments USING (commitment)
         JOIN issues ON issues.key = deal_issues.issue
         JOIN boards ON boards.key = deal_issues.team
     WHERE issues.body ? 'estimate'

@@ -170,5 +170,5 @@ def _table(play: Play, table: str) -> dict[str, Json]:
 
 
 def _commitments(play: Play) -> dict[str, Json]:
-    rows = play.rows("SELECT deal_key, to_jsonb(commitments) FROM commitments")
+    rows = play.rows("SELECT commitment, to_jsonb(commitments) FROM commitments")
     return {key: stable(body) for key, body in rows}

@@ -3,6 +3,7 @@
 import psycopg
 import pytest
 from tests.risk_engine.company import LATER, SOON, Company, promise, records
+from tests.risk_engine.counter import api_of, client_of
 from tests.risk_engine.engine import Engine, Outside, State, differences, final_state, open_engine
 from typer.testing import CliRunner
 
@@ -20,6 +21,8 @@ KEPT = (
     "alert_transitions",
     "outbox",
     "commitment_history",
+    "declarations",
+    "forecasts_shown",
     "link_answers",
     "alerts",
     "assessments",
@@ -58,6 +61,9 @@ async def live(engine: Engine) -> State:
             note="",
             at=engine.clock.now(),
         )
+    said = {"deal": it.deal_key("likely"), "deliverable": "SSO", "promised_date": SOON.isoformat()}
+    async with client_of(api_of(engine)) as client:
+        assert (await client.post("/commitments", json=said)).status_code == 201
     for change in (*changes(), it.deal("cold", custom=promise(SOON, "CLD-1"), minutes=20)):
         await engine.clock.sleep(60)
         await engine.take([change])

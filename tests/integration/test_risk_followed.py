@@ -175,9 +175,12 @@ def test_the_newest_migration_goes_up_from_the_one_before_and_down_again(postgre
         old.execute("INSERT INTO outlooks VALUES ('t', now(), '{}', '{}')")
     store.migrate(postgres)
     with psycopg.connect(postgres, autocommit=True) as new:
-        marks = new.execute("SELECT kind, subject FROM marks ORDER BY 1").fetchall()
-        history = new.execute("SELECT deal_key, promised_date::text FROM commitment_history").fetchall()
-    assert (marks, history) == ([("deal", "d"), ("team", "t")], [("d", "2026-12-01")])
+        marks = new.execute("SELECT DISTINCT kind, subject FROM marks ORDER BY 1").fetchall()
+        history = new.execute(
+            "SELECT deal_key, commitment, promised_date::text, recorded_at = at FROM commitment_history"
+        ).fetchall()
+        assert new.execute("SELECT commitment FROM commitments").fetchall() == [("d",)]
+    assert (marks, history) == ([("deal", "d"), ("team", "t")], [("d", "d", "2026-12-01", True)])
     move(postgres, "0001")
     store.migrate(postgres)
 

@@ -12,7 +12,7 @@ import msgspec
 
 from troth_contracts import topics
 from troth_contracts.codec import OutRecord, encode_event, encode_state, encode_tombstone
-from troth_contracts.crm import CrmUser, CurrencyRate, Deal, DealStep, Stage, reference_key
+from troth_contracts.crm import CrmUser, CurrencyRate, Deal, DealStep, Product, Stage, reference_key
 from troth_contracts.jira import (
     Board,
     BoardColumn,
@@ -130,7 +130,7 @@ class Company:
             CrmUser(org_id=self.org, id=number, name=name, email=f"{number}@acme.test"), minutes
         )
 
-    def reference(self, body: CrmUser | Stage | CurrencyRate, minutes: int = 60) -> OutRecord:
+    def reference(self, body: CrmUser | Stage | CurrencyRate | Product, minutes: int = 60) -> OutRecord:
         key = reference_key(body)
         return encode_state(topics.REFERENCE, key, body, version=_version(minutes), source="crm-sync")
 

@@ -208,7 +208,7 @@ async def final_state(engine: Engine) -> State:
     }
     for name, statement in _DERIVED.items():
         found[name] = await engine.rows(statement)
-    vectors = await engine.rows("SELECT team, deal_key, days FROM finish_vectors ORDER BY 1, 2")
+    vectors = await engine.rows("SELECT team, commitment, days FROM finish_vectors ORDER BY 1, 2")
     found["finish_vectors"] = [(team, deal, hashlib.md5(days).hexdigest()) for team, deal, days in vectors]  # noqa: S324
     found["firing"] = await _firing_unless_spoken_for(engine)
     return found
@@ -217,15 +217,18 @@ async def final_state(engine: Engine) -> State:
 _DERIVED = {
     "journal": "SELECT id, topic, key, body FROM journal ORDER BY id",
     "commitments": """
-        SELECT deal_key, promised_date, won, probability, teams, links, entered_at, boardless, blockers
-        FROM commitments ORDER BY deal_key
+        SELECT commitment, title, basis, need, promised_date, won, probability, teams, links, entered_at, boardless, blockers
+        FROM commitments ORDER BY commitment
     """,
     "mentions": "SELECT * FROM mentions ORDER BY 1, 2",
     "signs": "SELECT * FROM signs ORDER BY 1, 2, 3, 4, 5",
     "faces": "SELECT * FROM faces ORDER BY 1",
     "field_scores": "SELECT * FROM field_scores ORDER BY 1, 2",
     "links": "SELECT * FROM links ORDER BY 1, 2",
-    "deal_issues": "SELECT * FROM deal_issues ORDER BY 1, 2",
+    "deal_issues": """
+        SELECT deal_key, commitment, issue, team, points, assumed, above, stake FROM deal_issues ORDER BY 1, 2, 3
+    """,
+    "deal_worth": "SELECT * FROM deal_worth ORDER BY 1",
     "outlooks": "SELECT team, body, cover, inputs, inputs_digest FROM outlooks WHERE body <> '{}' ORDER BY team",
     "assessments": """
         SELECT deal_key, digest, body - 'as_of', inputs FROM assessments WHERE body IS NOT NULL ORDER BY deal_key

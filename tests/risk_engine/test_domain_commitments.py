@@ -9,12 +9,11 @@ import pytest
 from risk_engine.domain.calendar import business_days_between, day_of, last_day_of_sprint, working_days
 from risk_engine.domain.commitments import (
     CommitPolicy,
-    commitment_of,
     entered_commit_set,
     in_force,
     promised_date,
 )
-from risk_engine.domain.model import Deal, DealStep, Link
+from risk_engine.domain.model import Deal, DealStep
 
 TODAY = date(2026, 11, 2)
 OPEN = Deal("o:1", "1", "Deal", close_date=date(2026, 12, 1), promised_date=date(2027, 1, 15))
@@ -47,15 +46,6 @@ def test_forecast_category_commit_is_enough_unless_lost() -> None:
 
 def test_the_policy_is_a_setting() -> None:
     assert not in_force(WON, TODAY, CommitPolicy(won_days=10))
-
-
-def test_a_commitment_needs_force_and_a_date_and_keeps_believed_links_only() -> None:
-    strong, weak = Link("s:2", ("A-2",), 0.95, ()), Link("s:1", ("A-1",), 0.79, ())
-    commitment = commitment_of(WON, (weak, strong), TODAY)
-    assert commitment is not None
-    assert commitment.links == (strong,)
-    assert commitment_of(replace(WON, promised_date=None), (strong,), TODAY) is None
-    assert commitment_of(OPEN, (strong,), TODAY) is None
 
 
 def at(day: int) -> datetime:

@@ -60,7 +60,7 @@ def test_new_work_fits_beside_what_is_due_by_the_day() -> None:
     fits, late = ask([new(8)], END, team), ask([new(9)], END, team)
     assert (fits.probability, fits.teams[0].fits_points, fits.subset, fits.displaced) == (1.0, 8.0, None, ())
     assert (late.probability, late.nearest) == (0.0, MONDAY + timedelta(14))
-    assert [(one.deal, one.before, one.after) for one in late.displaced] == [("deal", 1.0, 0.0)]
+    assert [(one.commitment, one.before, one.after) for one in late.displaced] == [("deal", 1.0, 0.0)]
 
 
 def test_the_nearest_day_steps_over_a_date_that_is_full() -> None:
@@ -74,7 +74,7 @@ def test_the_nearest_day_steps_over_a_date_that_is_full() -> None:
 def test_work_due_earlier_is_not_displaced() -> None:
     team = standing(20, ("a", 20, "early"), ("b", 20, "late"), promised={"early": FRIDAY, "late": NEXT_END})
     found = ask([new(10)], END, team)
-    assert [one.deal for one in found.displaced] == ["late"]
+    assert [one.commitment for one in found.displaced] == ["late"]
 
 
 def test_a_leaf_others_wait_for_already_is_not_done_twice() -> None:
@@ -163,7 +163,7 @@ def test_the_check_says_what_the_evaluation_says_once_it_is_promised(
     owed = (*inputs.owed, OwedLeaf("new", float(points), frozenset({"new"})))
     after = Standing(open_book(replace(inputs, owed=owed, promises=(*inputs.promises, Promise("new", day)))))
     assert reply.probability == float(after.kept["new"].mean())
-    told = {one.deal: (one.before, one.after) for one in reply.displaced}
+    told = {one.commitment: (one.before, one.after) for one in reply.displaced}
     for deal, joined in team.book.joins.items():
         if joined.any():
             before, then = (float(one.kept[deal][joined].mean()) for one in (team, after))

@@ -24,8 +24,33 @@ class DealLink(Contract, frozen=True):
     basis: tuple[str, ...] = ()
 
 
+class CommitmentAssessment(Contract, frozen=True):
+    """One deliverable of a deal: its three dates, and how likely it is kept."""
+
+    key: str
+    """The deal's own for its whole, else ``<deal>~<part>``."""
+    title: str = ""
+    """The deliverable in words; empty: the whole deal."""
+    basis: str = ""
+    """declared, record, field or line: where the promised date is from."""
+    need: str = "strong"
+    """blocker, strong or nice."""
+    promised_date: date | None = None
+    committed_date: date | None = None
+    forecast_p50: date | None = None
+    forecast_p85: date | None = None
+    forecast_p95: date | None = None
+    p_on_time: float | None = None
+    links: tuple[DealLink, ...] = ()
+    teams: tuple[str, ...] = ()
+    drivers: tuple[str, ...] = ()
+
+
 class Assessment(Contract, frozen=True):
-    """One deal's promise: promised, committed and forecast date, and how likely it is kept."""
+    """One deal's promise: promised, committed and forecast date, and how likely it is kept.
+
+    Where it promises several things, the fields beside ``commitments`` tell of its whole, else of its first date.
+    """
 
     deal_key: str
     deal_name: str
@@ -43,6 +68,8 @@ class Assessment(Contract, frozen=True):
     seed: str = ""
     trials: int = 0
     forecast_p95: date | None = None
+    commitments: tuple[CommitmentAssessment, ...] = ()
+    """Everything the deal promises, by date."""
 
 
 class AlertDeal(Contract, frozen=True):

@@ -2,35 +2,59 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI, Request, Response
 
-from risk_engine.problems import ProblemError, add_problems
-from risk_engine.store.alerts import read_assessment, read_notices
+from risk_engine.domain.model import AlertKind, Severity
+from risk_engine.problems import ProblemError
+from risk_engine.serve.gate import Gate
+from risk_engine.serve.route import PROBLEMS, add_problems
+from risk_engine.serve.tables import CSV, Page, next_page, page
+from risk_engine.store.alerts import NoticeQuery, read_assessment, read_notices
 from risk_engine.store.commitments import read_inputs, read_outlook, read_verdicts
 from risk_engine.store.database import Database
 from risk_engine.store.progress import read_counts
 
 
-def add_routes(app: FastAPI, database: Database) -> None:
-    """Adds the engine's routes to the service's application."""
-    add_problems(app)
+def add_routes(app: FastAPI, database: Database, gate: Gate | None = None) -> None:
+    """Adds the engine's routes to the service's application, behind the gate."""
+    add_problems(app, gate)
+    problems: Any = PROBLEMS
 
-    @app.get("/status")
+    @app.get("/status", responses=problems)
     async def status() -> dict[str, Any]:
         """Counts of what is stored, waiting and firing; ``live`` once alerting has begun."""
         async with database.transaction() as connection:
             return await read_counts(connection)
 
-    @app.get("/alerts")
-    async def alerts(phase: Literal["firing", "resolved"] | None = None) -> list[dict[str, Any]]:
+    @app.get("/alerts", responses=CSV | problems)
+    async def alerts(
+        request: Request,
+        response: Response,
+        rows: Annotated[Page, Depends(page)],
+        phase: Literal["firing", "resolved"] | None = None,
+        kind: AlertKind | None = None,
+        severity: Severity | None = None,
+        deal: str | None = None,
+    ) -> list[dict[str, Any]]:
         """The last notice of every alert, newest first."""
+        at, _, alert_id = rows.after.partition("|")
+        query = NoticeQuery(
+            phase,
+            kind,
+            severity,
+            None if deal is None else [deal],
+            (at, alert_id) if alert_id else None,
+            rows.limit + 1,
+        )
         async with database.transaction() as connection:
-            return await read_notices(connection, phase)
+            found = await read_notices(connection, query)
+        next_page(request, response, found, rows.limit, lambda row: f"{row['at']}|{row['alert_id']}")
+        return found[: rows.limit]
 
-    @app.get("/deals/{deal_key}")
+    @app.get("/deals/{deal_key}", responses=problems)
     async def deal(deal_key: str) -> dict[str, Any]:
         """Promised, committed and forecast date of a deal, and the verdict of each team it needs.
 
@@ -43,7 +67,7 @@ def add_routes(app: FastAPI, database: Database) -> None:
             verdicts = await read_verdicts(connection, deal_key, found.inputs)
         return found.body | {"verdicts": verdicts}
 
-    @app.get("/deals/{deal_key}/inputs")
+    @app.get("/deals/{deal_key}/inputs", responses=problems)
     async def inputs(deal_key: str) -> dict[str, Any]:
         """Everything the deal's assessment was computed from, team by team; the draws follow from the seed."""
         async with database.transaction() as connection:
@@ -64,7 +88,7 @@ def add_routes(app: FastAPI, database: Database) -> None:
             ),
         }
 
-    @app.get("/teams/{team_key}")
+    @app.get("/teams/{team_key}", responses=problems)
     async def team(team_key: str) -> dict[str, Any]:
         """Load against capacity of a team, date by date; ``team_key`` is ``<site>:<board id>``."""
         async with database.transaction() as connection:

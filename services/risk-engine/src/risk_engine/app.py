@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from fastapi import FastAPI
 
 from risk_engine.alerts import Alerts, Fallbacks
 from risk_engine.answer.desk import PromiseDesk
@@ -14,17 +16,24 @@ from risk_engine.answer.routes import add_link_routes, add_promise_routes, add_s
 from risk_engine.answer.slip import SlipDesk
 from risk_engine.api import add_routes
 from risk_engine.backtest.job import BacktestJob
+from risk_engine.declare.desk import LedgerDesk
+from risk_engine.declare.routes import add_ledger_routes
 from risk_engine.deliver.courier import Courier
 from risk_engine.deliver.webhook import WebhookSender
+from risk_engine.domain.registry import Registry
 from risk_engine.evaluate.evaluator import Evaluator
 from risk_engine.ingest import Ingest
 from risk_engine.metrics import EngineMetrics
 from risk_engine.records import read_batch
 from risk_engine.registry_file import read_registry
+from risk_engine.serve.gate import Gate
+from risk_engine.serve.table_routes import add_table_routes
+from risk_engine.serve.tokens import TokenFile
 from risk_engine.settings import EngineSettings
-from risk_engine.store.database import open_database
+from risk_engine.store.database import Database, open_database
 from risk_engine.store.offsets import StoredOffsets
 from risk_engine.store.states import INGESTED
+from troth_chassis.clock import Clock
 from troth_chassis.consumer import PartitionConsumer
 from troth_chassis.guard import guarded_transport
 from troth_chassis.service import Chassis, Loop
@@ -75,33 +84,59 @@ async def build(chassis: Chassis[EngineSettings]) -> AsyncIterator[Sequence[Loop
             metrics=metrics,
             registry=registry,
             deal_share=settings.risk_deal_share,
+            policy=settings.commit_policy,
+            currency=settings.risk_currency,
         )
         courier = Courier(database, notices, sender, clock=clock, metrics=metrics, rng=random.Random())
-        desk = PromiseDesk(
-            database,
-            clock=clock,
-            zone=settings.zone,
-            is_working_day=settings.is_working_day,
-            trials=settings.risk_trials,
-            currency=settings.risk_currency,
-            registry=registry,
-            deal_share=settings.risk_deal_share,
-        )
-        add_routes(chassis.app, database)
-        add_promise_routes(chassis.app, database, desk)
-        add_slip_routes(
-            chassis.app,
-            SlipDesk(
-                database, clock=clock, zone=settings.zone, trials=settings.risk_trials, registry=registry
-            ),
-        )
-        add_link_routes(chassis.app, LinkDesk(database, clock=clock, on_answer=woken.set))
+        add_api(chassis.app, settings, database, clock, registry, on_change=woken.set)
         yield (
             Loop("ingest", consumer.run),
             Loop("evaluate", evaluator.run),
             Loop("deliver", courier.run),
             Loop("backtest", BacktestJob(database, metrics, clock).run),
         )
+
+
+def add_api(
+    app: FastAPI,
+    settings: EngineSettings,
+    database: Database,
+    clock: Clock,
+    registry: Registry,
+    *,
+    on_change: Callable[[], None],
+) -> None:
+    """Adds every route of the engine, behind the gate. ``on_change`` is called after one marked something."""
+    calendar, zone, trials = settings.is_working_day, settings.zone, settings.risk_trials
+    desk = PromiseDesk(
+        database,
+        clock=clock,
+        zone=zone,
+        is_working_day=calendar,
+        trials=trials,
+        currency=settings.risk_currency,
+        registry=registry,
+        deal_share=settings.risk_deal_share,
+    )
+    ledger = LedgerDesk(
+        database,
+        clock=clock,
+        zone=zone,
+        is_working_day=calendar,
+        trials=trials,
+        policy=settings.commit_policy,
+        currency=settings.risk_currency,
+        on_change=on_change,
+    )
+    path = settings.risk_tokens_path
+    gate = Gate(None if path is None else TokenFile(path, clock), settings.sight)
+    add_routes(app, database, gate)
+    add_table_routes(app, database, settings.fiscal_year, clock)
+    add_ledger_routes(app, database, ledger, clock)
+    add_promise_routes(app, database, desk)
+    slips = SlipDesk(database, clock=clock, zone=zone, trials=trials, registry=registry)
+    add_slip_routes(app, slips)
+    add_link_routes(app, LinkDesk(database, clock=clock, on_answer=on_change))
 
 
 def _writer(chassis: Chassis[EngineSettings], scope: str) -> ScopeWriter:

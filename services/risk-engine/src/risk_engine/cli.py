@@ -1,4 +1,4 @@
-"""``risk-engine run``: the service; ``promise-check`` and ``slip`` ask it; ``backtest``: how well it forecasts."""
+"""``risk-engine run``: the service; the other commands ask it, feed it, or say how well it forecasts."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from risk_engine.answer.client import HERE, UnansweredError, ask, ask_why
+from risk_engine.answer.client import HERE, UnansweredError, ask, ask_why, send_file
 from risk_engine.app import NAME, build
 from risk_engine.backtest.command import backtest_folder, backtest_store
+from risk_engine.declare.importer import lines_of
+from risk_engine.serve.tokens import add_line, new_token
 from risk_engine.settings import EngineSettings
 from risk_engine.store.again import forget_at, rederive_at
 from troth_chassis.errors import EXIT_CONFIGURATION, ConfigurationError, TransientError
@@ -133,6 +135,50 @@ def slip(
         typer.echo(error, err=True)
         raise typer.Exit(2) from error
     typer.echo(json.dumps(answer, indent=2) if as_json else "\n".join(answer["explanation"]))
+
+
+@cli.command("import")
+def import_promises(
+    file: Annotated[Path, typer.Argument(help="CSV in UTF-8 with a header; see the README for its columns.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be kept.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The whole report.")] = False,
+    url: Annotated[str, typer.Option(envvar="TROTH_RISK_URL", help="Where a risk-engine runs.")] = HERE,
+) -> None:
+    """Import promises into a running risk-engine. Exit code 1: some lines were left out, 2: all were."""
+    try:
+        report = send_file(file.read_bytes(), url, dry_run=dry_run)
+    except (UnansweredError, OSError) as error:
+        typer.echo(error, err=True)
+        raise typer.Exit(2) from error
+    if as_json:
+        typer.echo(json.dumps(report, indent=2))
+    else:
+        for line in lines_of(report):
+            typer.echo(line)
+    if report["refused"]:
+        raise typer.Exit(1)
+
+
+@cli.command()
+def token(
+    name: Annotated[str, typer.Argument(help="Whose token it is: a person or a program, without spaces.")],
+    role: Annotated[str, typer.Argument(help="viewer, planner or admin")],
+    until: Annotated[str | None, typer.Option(help="The last day it is good for, YYYY-MM-DD.")] = None,
+    path: Annotated[
+        Path | None, typer.Option(envvar="TROTH_RISK_TOKENS_PATH", help="The file to add it to.")
+    ] = None,
+) -> None:
+    """Make a bearer token. It is shown once; the file keeps its digest only."""
+    try:
+        made, line = new_token(name, role, until)
+        if path is not None:
+            add_line(path, line)
+    except (ConfigurationError, OSError) as error:
+        typer.echo(error, err=True)
+        raise typer.Exit(EXIT_CONFIGURATION) from error
+    typer.echo(made)
+    if path is None:
+        typer.echo(f"add this line to the file of TROTH_RISK_TOKENS_PATH: {line}", err=True)
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ import binascii
 import ipaddress
 import ssl
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import holidays
 import httpx
@@ -15,7 +15,10 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from risk_engine.domain.calendar import IsWorkingDay, working_days
+from risk_engine.domain.calendar import FiscalYear, IsWorkingDay, working_days
+from risk_engine.domain.commitments import CommitPolicy
+from risk_engine.serve.gate import Sight
+from risk_engine.serve.tokens import ROLES
 from troth_chassis.guard import Network
 from troth_chassis.settings import ChassisSettings
 
@@ -33,6 +36,22 @@ class EngineSettings(ChassisSettings):
     risk_trials: int = Field(default=2_000, ge=100, le=20_000)
     risk_currency: str = Field(default="", pattern=r"^([A-Z]{3})?$")
     """ISO 4217 code that sums are told in; empty: the corporate currency of the CRM."""
+    risk_tokens_path: Path | None = None
+    """File of bearer tokens (risk-engine token makes lines for it); None: only this machine is answered."""
+    risk_hide_amounts_from: str = "viewer"
+    """Comma list of roles that see no amounts; empty: all see them."""
+    risk_hide_names_from: str = "viewer"
+    """Comma list of roles that see neither customers nor people."""
+    risk_fiscal_year_start: int = Field(default=1, ge=1, le=12)
+    """The month in which the fiscal year begins."""
+    risk_fiscal_year_named_by: Literal["start", "end"] = "end"
+    """Which calendar year gives a fiscal year its name, as Salesforce lets choose."""
+    risk_won_days: int = Field(default=365, ge=1, le=3_650)
+    """A won deal stays in force so long after its close date."""
+    risk_commit_probability: float = Field(default=0.70, gt=0, le=1)
+    """An open deal as likely as this is in force."""
+    risk_committing_products: str = ""
+    """Comma list of products (id, code or name) whose service date engineering has to keep."""
     risk_holidays: str = ""
     """Country code of the package ``holidays`` (SE, US …); empty: every weekday is worked."""
     risk_teams: Path | None = None
@@ -52,6 +71,13 @@ class EngineSettings(ChassisSettings):
     @classmethod
     def _readable_networks(cls, value: str) -> str:
         _networks(value)
+        return value
+
+    @field_validator("risk_hide_amounts_from", "risk_hide_names_from")
+    @classmethod
+    def _known_roles(cls, value: str) -> str:
+        if unknown := set(_parts(value)) - set(ROLES):
+            raise ValueError(f"{min(unknown)} is no role; take of {', '.join(ROLES)}")
         return value
 
     @field_validator("risk_holidays")
@@ -113,13 +139,37 @@ class EngineSettings(ChassisSettings):
         return _networks(self.risk_webhook_allowed_networks)
 
     @property
+    def sight(self) -> Sight:
+        """Which roles see less."""
+        amounts, names = _parts(self.risk_hide_amounts_from), _parts(self.risk_hide_names_from)
+        return Sight([one for one in ROLES if one in amounts], [one for one in ROLES if one in names])
+
+    @property
+    def fiscal_year(self) -> FiscalYear:
+        """The fiscal calendar."""
+        return FiscalYear(self.risk_fiscal_year_start, self.risk_fiscal_year_named_by)
+
+    @property
+    def commit_policy(self) -> CommitPolicy:
+        """When a deal is in force."""
+        return CommitPolicy(
+            won_days=self.risk_won_days,
+            probability=self.risk_commit_probability,
+            committing_products=frozenset(_parts(self.risk_committing_products)),
+        )
+
+    @property
     def is_working_day(self) -> IsWorkingDay:
         """The working calendar."""
         return working_days(holidays.country_holidays(self.risk_holidays) if self.risk_holidays else ())
 
 
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
 def _networks(text: str) -> tuple[Network, ...]:
-    return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+    return tuple(ipaddress.ip_network(part) for part in _parts(text))
 
 
 def _is_key(text: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 from urllib.parse import quote
 
@@ -11,6 +12,9 @@ from risk_engine.settings import HTTP_PORT
 
 HERE = f"http://127.0.0.1:{HTTP_PORT}"
 SECONDS = 30.0
+FILE_SECONDS = 300.0
+TOKEN = "TROTH_RISK_TOKEN"  # noqa: S105  (the name of a variable, not a token)
+"""Environment variable with the bearer token that the command line shows."""
 
 
 class UnansweredError(Exception):
@@ -27,12 +31,28 @@ def ask_why(deal: str, url: str, transport: httpx.BaseTransport | None = None) -
     return _answer("GET", f"/deals/{quote(deal, safe=':')}/slip", None, url, transport)
 
 
-def _answer(
-    method: str, path: str, question: dict[str, Any] | None, url: str, transport: httpx.BaseTransport | None
+def send_file(
+    content: bytes, url: str, *, dry_run: bool = False, transport: httpx.BaseTransport | None = None
 ) -> dict[str, Any]:
+    """The report of an import of promises. Raises UnansweredError."""
+    path = "/commitments/import" + ("?dry_run=true" if dry_run else "")
+    return _answer("POST", path, content, url, transport)
+
+
+def _answer(
+    method: str,
+    path: str,
+    question: dict[str, Any] | bytes | None,
+    url: str,
+    transport: httpx.BaseTransport | None,
+) -> dict[str, Any]:
+    token = os.environ.get(TOKEN)
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    body: dict[str, Any] = {"content": question} if isinstance(question, bytes) else {"json": question}
+    seconds = FILE_SECONDS if isinstance(question, bytes) else SECONDS
     try:
-        with httpx.Client(base_url=url, timeout=SECONDS, transport=transport) as client:
-            answer = client.request(method, path, json=question)
+        with httpx.Client(base_url=url, timeout=seconds, transport=transport, headers=headers) as client:
+            answer = client.request(method, path, **body)
             told: dict[str, Any] = answer.json()
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         raise UnansweredError(

@@ -13,7 +13,7 @@ from risk_engine.answer.shelf import Shelf
 from risk_engine.answer.words import Asked, told
 from risk_engine.domain.calendar import IsWorkingDay
 from risk_engine.domain.links import BELIEVED
-from risk_engine.domain.model import Deal, Money
+from risk_engine.domain.model import Deal, Money, deal_of
 from risk_engine.domain.money import Rates
 from risk_engine.domain.promise_check import AskedItem, PromiseCheck, Standing
 from risk_engine.domain.registry import Registry
@@ -26,6 +26,7 @@ from risk_engine.store.answers import keep_answer, read_kept_elsewhere, read_rat
 from risk_engine.store.commitments import (
     CommitmentRow,
     digest_of,
+    main_commitment,
     read_commitments,
     read_digests,
     read_inputs,
@@ -107,7 +108,9 @@ class PromiseDesk:
                     field="deal",
                     fix="write it as <org>:<opportunity id>",
                 )
-        commitment = (await read_commitments(connection, [deal.key])).get(deal.key) if deal else None
+        commitment = (
+            main_commitment(await read_commitments(connection, [deal.key]), deal.key) if deal else None
+        )
         amount = Money(question.amount.amount, question.amount.currency) if question.amount else None
         if amount is not None and not rates.knows(amount.currency):
             raise ProblemError(
@@ -216,7 +219,7 @@ class PromiseDesk:
             for deal in touched & standing.demand.rows.keys()
         }
         reply = check.reply(await read_kept_elsewhere(connection, promised, list(standings), trials))
-        deals = await read_deals(connection, [one.deal for one in reply.displaced])
+        deals = await read_deals(connection, {deal_of(one.commitment) for one in reply.displaced})
         return told(asked, reply, standings, deals, rates)
 
 

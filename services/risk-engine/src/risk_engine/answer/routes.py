@@ -10,6 +10,8 @@ from risk_engine.answer.desk import PromiseDesk
 from risk_engine.answer.links import LinkAnswerBody, LinkDesk
 from risk_engine.answer.question import Question
 from risk_engine.answer.slip import SlipDesk
+from risk_engine.serve.route import PROBLEMS
+from risk_engine.serve.tables import CSV
 from risk_engine.store.answers import read_answers
 from risk_engine.store.database import Database
 
@@ -19,13 +21,14 @@ Start = Annotated[int, Query(ge=0)]
 
 def add_promise_routes(app: FastAPI, database: Database, desk: PromiseDesk) -> None:
     """Adds ``POST /promise-check`` and the answers kept with a deal."""
+    problems: Any = PROBLEMS
 
-    @app.post("/promise-check")
+    @app.post("/promise-check", responses=problems)
     async def promise_check(question: Question) -> dict[str, Any]:
         """Can we promise this for that day? Nothing changes, unless the answer is to be kept with a deal."""
         return await desk.answer(question)
 
-    @app.get("/deals/{deal_key}/promise-checks")
+    @app.get("/deals/{deal_key}/promise-checks", responses=CSV | problems)
     async def promise_checks(deal_key: str) -> list[dict[str, Any]]:
         """Answers that were kept with the deal, newest first."""
         async with database.transaction() as connection:
@@ -34,8 +37,9 @@ def add_promise_routes(app: FastAPI, database: Database, desk: PromiseDesk) -> N
 
 def add_slip_routes(app: FastAPI, desk: SlipDesk) -> None:
     """Adds ``GET /deals/{key}/slip``."""
+    problems: Any = PROBLEMS
 
-    @app.get("/deals/{deal_key}/slip")
+    @app.get("/deals/{deal_key}/slip", responses=problems)
     async def slip(deal_key: str) -> dict[str, Any]:
         """How many days late the deal is or will probably be, split by cause; the parts sum to the delay."""
         return await desk.answer(deal_key)

@@ -25,7 +25,7 @@ from risk_engine.domain.slip import (
 from risk_engine.domain.work import Roster, TypicalSizes, WorkTree, leaves_below, size_leaf, team_of
 from risk_engine.problems import ProblemError
 from risk_engine.store.alerts import read_assessment
-from risk_engine.store.commitments import read_commitments, read_finish
+from risk_engine.store.commitments import CommitmentRow, main_commitment, read_commitments, read_finish
 from risk_engine.store.database import Connection, Database
 from risk_engine.store.history import (
     Injection,
@@ -103,8 +103,8 @@ class SlipDesk:
         return _told(deal, record, facts, split_delay(facts))
 
     async def _record(self, connection: Connection, deal: str, now: datetime) -> _Record | None:
-        row = (await read_commitments(connection, [deal])).get(deal)
-        promised = present_promise(await read_promise_steps(connection, deal))
+        row = main_commitment(await read_commitments(connection, [deal]), deal)
+        promised = present_promise(await read_promise_steps(connection, row.key)) if row else None
         if row is None or promised is None:
             raise ProblemError(
                 f"{deal} promises nothing in force", fix="check the key: <org>:<opportunity id>", status=404
@@ -113,7 +113,7 @@ class SlipDesk:
         roster = await read_roster(connection, self._registry)
         tree = await read_work_tree(connection, roots, roster.done)
         units = await _units(connection, roots, tree, roster, promised.at)
-        last = await self._last(connection, deal, units)
+        last = await self._last(connection, row, units)
         if last is None:
             return None
         team, finish, is_done = last
@@ -145,7 +145,7 @@ class SlipDesk:
         )
 
     async def _last(
-        self, connection: Connection, deal: str, units: Sequence[_Unit]
+        self, connection: Connection, row: CommitmentRow, units: Sequence[_Unit]
     ) -> tuple[str, date, bool] | None:
         """The team that is done last, its day, and whether that is a fact; None where no team has any of the work."""
         if units and all(unit.done for unit in units):
@@ -154,8 +154,8 @@ class SlipDesk:
                 (at, unit.team) for unit in units if unit.team and (at := times[unit.issue].done) is not None
             ]
             return (max(ended)[1], day_of(max(ended)[0], self._zone), True) if ended else None
-        found = await read_assessment(connection, deal)
-        finish = (await read_finish(connection, [deal], self._trials)).get(deal, {})
+        found = await read_assessment(connection, row.deal)
+        finish = (await read_finish(connection, [row.key], self._trials)).get(row.key, {})
         if found is None or not finish or found.body.get("forecast_p50") is None:
             return None
         team = max(sorted(finish), key=lambda name: float(sorted(finish[name])[len(finish[name]) // 2]))

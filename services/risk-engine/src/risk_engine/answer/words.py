@@ -10,7 +10,7 @@ from typing import Any
 
 from risk_engine.answer.asked_work import AskedWork
 from risk_engine.domain.feasibility import WARNING
-from risk_engine.domain.model import Deal, Money
+from risk_engine.domain.model import Deal, Money, deal_of
 from risk_engine.domain.money import CENT, Rates
 from risk_engine.domain.promise_check import SAFE, Displaced, Reply, Standing
 from risk_engine.domain.rules.levels import percent
@@ -36,8 +36,12 @@ def told(
     rates: Rates,
 ) -> dict[str, Any]:
     """The answer as JSON. No reply: no team has anything to do in it."""
-    displaced = [_displaced(one, deals.get(one.deal), rates) for one in reply.displaced] if reply else []
-    displaced.sort(key=lambda one: (-Decimal(one["money_at_risk"] or 0), one["deal"]))
+    promised = {key: day for standing in standings.values() for key, day in standing.book.promised.items()}
+    displaced = [
+        _displaced(one, promised[one.commitment], deals.get(deal_of(one.commitment)), rates)
+        for one in (reply.displaced if reply else ())
+    ]
+    displaced.sort(key=lambda one: (-Decimal(one["money_at_risk"] or 0), one["commitment"]))
     chance = _chance(asked, reply)
     answer = {
         "date": asked.day.isoformat(),
@@ -89,18 +93,18 @@ def _teams(reply: Reply | None, standings: Mapping[str, Standing]) -> list[dict[
     ]
 
 
-def _displaced(one: Displaced, deal: Deal | None, rates: Rates) -> dict[str, Any]:
+def _displaced(one: Displaced, promised: date, deal: Deal | None, rates: Rates) -> dict[str, Any]:
+    key = deal_of(one.commitment)
     amount = deal.amount if deal else None
-    converted = (
-        rates.convert(amount, one.deal.partition(":")[0], deal.close_date) if deal and amount else None
-    )
+    converted = rates.convert(amount, key.partition(":")[0], deal.close_date) if deal and amount else None
     value = converted.amount if converted else None
     lost = Decimal(str(round(one.before - one.after, 6)))
     return {
-        "deal": one.deal,
-        "name": deal.name if deal else one.deal,
+        "deal": key,
+        "commitment": one.commitment,
+        "name": deal.name if deal else key,
         "account": deal.account if deal else None,
-        "promised_date": deal.promised_date.isoformat() if deal and deal.promised_date else None,
+        "promised_date": promised.isoformat(),
         "probability_before": round(one.before, 4),
         "probability_after": round(one.after, 4),
         "breaks": one.before >= WARNING > one.after,
@@ -111,8 +115,16 @@ def _displaced(one: Displaced, deal: Deal | None, rates: Rates) -> dict[str, Any
 
 
 def _sum(displaced: list[dict[str, Any]], rates: Rates) -> dict[str, str] | None:
-    """None where nothing is displaced; deals in a currency without a rate are told one by one only."""
-    known = [Decimal(one["money_at_risk"]) for one in displaced if one["money_at_risk"] is not None]
+    """None where nothing is displaced; deals in a currency without a rate are told one by one only.
+
+    A deal that several of its promises endanger counts once, by the worst of them.
+    """
+    by_deal = {
+        one["deal"]: Decimal(one["money_at_risk"])
+        for one in sorted(displaced, key=lambda one: Decimal(one["money_at_risk"] or 0))
+        if one["money_at_risk"] is not None
+    }
+    known = list(by_deal.values())
     currencies = {one["amount"]["currency"] for one in displaced if one["amount"]}
     currency = rates.reporting or (currencies.pop() if len(currencies) == 1 else "")
     return {"amount": str(sum(known, Decimal(0))), "currency": currency} if known and currency else None

@@ -30,7 +30,7 @@ from risk_engine.domain.feasibility import (
 )
 from risk_engine.domain.growth import growth_draws
 from risk_engine.domain.history import PastPeriod, Unit, points_per_item
-from risk_engine.domain.model import Flags, Floats
+from risk_engine.domain.model import Flags, Floats, commitment_key
 from risk_engine.domain.ranking import Ranking, judge_ranking
 from risk_engine.domain.registry import Absence, present_share
 
@@ -40,12 +40,18 @@ _SLACK = timedelta(days=366)
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """A deal that waits for the team."""
+    """A commitment that waits for the team. Those of one deal join the same trials."""
 
     deal: str
     promised: date
     probability: float = 1.0
     won: bool = True
+    part: str = ""
+
+    @property
+    def key(self) -> str:
+        """Names the commitment."""
+        return commitment_key(self.deal, self.part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +106,9 @@ class TeamBook:
 
 @dataclass(frozen=True, slots=True)
 class DealPart:
-    """The team's part of a deal: its chance to be in time now, and with one more usual sprint of the team."""
+    """The team's part of a commitment: its chance to be in time now, and with one more usual sprint of the team."""
 
-    deal: str
+    commitment: str
     promised: date
     p_on_time: float
     p_with_sprint: float
@@ -142,8 +148,8 @@ def open_book(inputs: TeamInputs) -> TeamBook:
     return TeamBook(
         inputs,
         _capacity(inputs),
-        {promise.deal: promise.promised for promise in inputs.promises},
-        {promise.deal: joins_of(promise, inputs.trials) for promise in inputs.promises},
+        {promise.key: promise.promised for promise in inputs.promises},
+        {promise.key: joins_of(promise, inputs.trials) for promise in inputs.promises},
     )
 
 

@@ -3,10 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
+from typing import Literal
 
 IsWorkingDay = Callable[[date], bool]
 HALF_A_DAY = timedelta(hours=12)
+
+
+@dataclass(frozen=True, slots=True)
+class FiscalYear:
+    """A year of four quarters that begins with a month; named by the calendar year it ends or starts in."""
+
+    first_month: int = 1
+    named_by: Literal["start", "end"] = "end"
+
+    def quarter_of(self, day: date) -> str:
+        """``FY2027 Q3``: the quarter the day falls in."""
+        months = (day.month - self.first_month) % 12
+        started = day.year if day.month >= self.first_month else day.year - 1
+        later = self.named_by == "end" and self.first_month > 1
+        return f"FY{started + later} Q{months // 3 + 1}"
 
 
 def working_days(holidays: Container[date] = ()) -> IsWorkingDay:

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from risk_engine.domain.links import BELIEVED
-from risk_engine.domain.model import Commitment, Deal, DealStep, Link
+from risk_engine.domain.model import Deal, DealStep
 
 PROMISE_FIELD = "Promised_Date__c"
 _PROMISE_WORDS = ("promis", "deliver", "commit")
@@ -22,6 +21,14 @@ class CommitPolicy:
     probability: float = 0.70
     forecast_categories: frozenset[str] = frozenset({"Commit", "Forecast"})
     """The category shown as "Commit" travels as ``Forecast`` in ForecastCategory."""
+    committing_products: frozenset[str] = frozenset()
+    """Ids, names or codes of the products whose service date engineering has to keep."""
+
+    @property
+    def name(self) -> str:
+        """The same for the same policy, in any process."""
+        sets = [sorted(self.forecast_categories), sorted(self.committing_products)]
+        return f"{self.won_days} days, {self.probability}, {sets}"
 
 
 DEFAULT_POLICY = CommitPolicy()
@@ -34,16 +41,6 @@ def in_force(deal: Deal, today: date, policy: CommitPolicy = DEFAULT_POLICY) -> 
     if deal.is_closed:
         return False
     return _qualifies(deal.probability, deal.forecast_category, policy)
-
-
-def commitment_of(
-    deal: Deal, links: Iterable[Link], today: date, policy: CommitPolicy = DEFAULT_POLICY
-) -> Commitment | None:
-    """What the deal promises; None when it is not in force or names no date."""
-    if deal.promised_date is None or not in_force(deal, today, policy):
-        return None
-    believed = (link for link in links if link.confidence >= BELIEVED)
-    return Commitment(deal.key, deal.promised_date, tuple(sorted(believed, key=lambda link: link.issue)))
 
 
 def entered_commit_set(
@@ -62,11 +59,17 @@ def entered_commit_set(
     return entered or first_seen
 
 
-def promised_date(custom: Mapping[str, str], name: str = PROMISE_FIELD) -> date | None:
-    """The promised date in a deal's custom fields: the field ``name``, else the first whose name speaks of one."""
+def promise_field(custom: Mapping[str, str], name: str = PROMISE_FIELD) -> tuple[str, date] | None:
+    """Name and date of the promise in a record's fields: the field ``name``, else the first that speaks of one."""
     others = sorted(field for field in custom if _speaks_of_promise(field))
-    days = (_day(custom[field]) for field in (name, *others) if field in custom)
-    return next((day for day in days if day is not None), None)
+    days = ((field, _day(custom[field])) for field in (name, *others) if field in custom)
+    return next(((field, day) for field, day in days if day is not None), None)
+
+
+def promised_date(custom: Mapping[str, str], name: str = PROMISE_FIELD) -> date | None:
+    """The promised date in a deal's custom fields."""
+    found = promise_field(custom, name)
+    return found[1] if found else None
 
 
 def _qualifies(probability: float | None, category: str | None, policy: CommitPolicy) -> bool:

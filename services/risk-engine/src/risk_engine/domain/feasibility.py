@@ -1,4 +1,7 @@
-"""Whether what is promised fits what can be delivered: first each team on its own, then each deal over its teams."""
+"""Whether what is promised fits what can be delivered: first each team on its own, then each deal over its teams.
+
+Where a deal promises several things for several dates, "deal" stands for each of its commitments, by its key.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ Row = int | NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class OwedLeaf:
-    """A leaf a team owes: its points, and every deal (key) that needs it."""
+    """A leaf a team owes: its points, and every commitment (key; the deal's own for its whole) that needs it."""
 
     issue: str
     points: float

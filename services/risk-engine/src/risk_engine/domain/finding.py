@@ -9,7 +9,7 @@ from datetime import date
 from decimal import Decimal
 from hashlib import blake2b
 
-from risk_engine.domain.model import AlertKind, Deal, Money, Severity
+from risk_engine.domain.model import AlertKind, Commitment, Deal, Money, Severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Finding:
     money: tuple[Money, ...] = ()
     evidence: tuple[str, ...] = ()
     covers: frozenset[str] = frozenset()
-    """Deal keys this finding speaks for: their own late forecasts stay silent."""
+    """Keys of the commitments this finding speaks for: their own late forecasts stay silent."""
 
     @property
     def fingerprint(self) -> str:
@@ -54,6 +54,11 @@ def fingerprint(kind: AlertKind, subject: Iterable[str], rule_version: str) -> s
         encoded = part.encode()
         digest.update(len(encoded).to_bytes(4, "big") + encoded)
     return f"{kind}-{digest.hexdigest()}"
+
+
+def what_of(deal: Deal, commitment: Commitment) -> str:
+    """The deal's name, and which of its deliverables it is about."""
+    return f"{deal.name}, {commitment.title}" if commitment.title else deal.name
 
 
 def money_of(deals: Iterable[Deal]) -> tuple[Money, ...]:

@@ -87,6 +87,8 @@ class Deal:
     account_id: str | None = None
     created: datetime | None = None
     """When the record was made (UTC)."""
+    modified_on: date | None = None
+    """The day (UTC) of its last change in the CRM."""
     lines: tuple[Line, ...] = ()
     records: tuple[Record, ...] = ()
     """Records of custom objects that look up the deal."""
@@ -114,6 +116,25 @@ class Commitment:
     promised_date: date
     links: tuple[Link, ...] = ()
     """Only those believed enough to stand for work (0.80 and up)."""
+    part: str = ""
+    """Which deliverable; empty: the whole deal."""
+    title: str = ""
+    """The deliverable in words; empty: the whole deal."""
+
+    @property
+    def key(self) -> str:
+        """Names the commitment."""
+        return commitment_key(self.deal, self.part)
+
+
+def commitment_key(deal: str, part: str) -> str:
+    """The deal's own key for its whole, else ``<deal>~<part>``."""
+    return f"{deal}~{part}" if part else deal
+
+
+def deal_of(commitment: str) -> str:
+    """The deal (key) that the commitment (key) is of."""
+    return commitment.partition("~")[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import numpy as np
 from risk_engine.domain.book import TeamBook
 from risk_engine.domain.capacity import cumulative_capacity, finish_days
 from risk_engine.domain.feasibility import Demand, OwedLeaf, earliest_row, kept_in_time, lay_out
-from risk_engine.domain.model import Flags, Floats
+from risk_engine.domain.model import Flags, Floats, deal_of
 from risk_engine.domain.subset import Item, Subset, best_subset
 
 SAFE = 0.85
@@ -48,9 +48,9 @@ class TeamShare:
 
 @dataclass(frozen=True, slots=True)
 class Displaced:
-    """A deal whose chance falls because of the promise."""
+    """A commitment whose chance falls because of the promise."""
 
-    deal: str
+    commitment: str
     before: float
     after: float
 
@@ -81,10 +81,11 @@ class Standing:
 
     def without(self, deal: str) -> Standing:
         """As if the deal promised nothing."""
-        if deal not in self.demand.rows:
+        own = {key for key in self.demand.rows if deal_of(key) == deal}
+        if not own:
             return self
         inputs = self.book.inputs
-        owed = tuple(replace(leaf, deals=leaf.deals - {deal}) for leaf in inputs.owed)
+        owed = tuple(replace(leaf, deals=leaf.deals - own) for leaf in inputs.owed)
         promises = tuple(promise for promise in inputs.promises if promise.deal != deal)
         return Standing(replace(self.book, inputs=replace(inputs, owed=owed, promises=promises)))
 
@@ -127,12 +128,12 @@ class PromiseCheck:
         )
 
     def touched(self) -> set[str]:
-        """Deals of these teams that may lose some of their chance."""
+        """Commitments to these teams' deals that may lose some of their chance."""
         return {
             deal
             for team, after in self._after.items()
             for deal, kept in after.items()
-            if deal != self._instead_of and not np.array_equal(kept, self._now[team].kept[deal])
+            if deal_of(deal) != self._instead_of and not np.array_equal(kept, self._now[team].kept[deal])
         }
 
     def _share(self, team: str, room: Floats, asked: Floats | float) -> TeamShare:

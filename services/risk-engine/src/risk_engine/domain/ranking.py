@@ -28,6 +28,7 @@ from risk_engine.domain.model import Flags, Floats
 
 MOST_SWAPS = 5
 Verdict = Literal["feasible", "misordered", "infeasible", "overdue"]
+WORST_FIRST: tuple[Verdict, ...] = ("overdue", "infeasible", "misordered")
 Ints = NDArray[np.int64]
 _ROUNDING = 1e-9
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
 
-from risk_engine.domain.commitments import commitment_of
 from risk_engine.domain.keys import candidate_keys
-from risk_engine.domain.model import Commitment, Deal, Link
+from risk_engine.domain.ledger import Declared, Entry, entries_of, links_of
+from risk_engine.domain.links import BELIEVED
+from risk_engine.domain.model import Deal, Link, Money
+from risk_engine.domain.money import Rates
+from risk_engine.domain.stakes import Share, stakes_of
 from risk_engine.domain.work import (
     Leaf,
     Roster,
@@ -20,17 +25,21 @@ from risk_engine.domain.work import (
 )
 from risk_engine.evaluate.terms import Terms
 from risk_engine.remembered import Remembered
+from risk_engine.store.answers import read_rates
 from risk_engine.store.commitments import (
     Blocker,
     CommitmentRow,
-    Derived,
     NeededIssue,
+    Worth,
     drop_commitments,
     read_commitments,
     replace_commitments,
+    replace_mentions,
+    replace_worth,
 )
 from risk_engine.store.database import Connection
 from risk_engine.store.history import read_promised_since
+from risk_engine.store.ledger import note_entries, read_declared
 from risk_engine.store.links import read_links
 from risk_engine.store.marks import Claim, add_marks, take_join_lock
 from risk_engine.store.views import (
@@ -38,17 +47,32 @@ from risk_engine.store.views import (
     read_roster,
     read_typical_sizes,
     read_work_tree,
+    resolve_issue_keys,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A deal that promises something, with its links and every key it mentions."""
+    """One thing that a deal promises, with its links."""
 
     deal: Deal
-    commitment: Commitment
+    entry: Entry
     links: tuple[Link, ...]
-    mentions: frozenset[str]
+
+    @property
+    def roots(self) -> list[str]:
+        """Issues believed enough to stand for work."""
+        return [link.issue for link in self.links if link.confidence >= BELIEVED]
+
+
+@dataclass(frozen=True, slots=True)
+class _Derived:
+    """A row of the store, what it needs, and its open leaves with their points."""
+
+    row: CommitmentRow
+    needs: tuple[NeededIssue, ...]
+    points: Mapping[str, float]
+    worth: Money | None
 
 
 async def evaluate_deals(
@@ -60,40 +84,73 @@ async def evaluate_deals(
     """
     await take_join_lock(connection)
     keys = [claim.subject for claim in claims]
-    before = await read_commitments(connection, keys)
-    found = await _find(connection, await read_deals(connection, keys), terms.today)
-    gone = sorted(before.keys() - {item.deal.key for item in found})
+    ledger = await enter(connection, keys, terms)
+    before = ledger.before
+    gone = sorted({row.deal for row in before.values()} - ledger.entered.keys())
     if gone:
-        await drop_commitments(connection, gone, terms.now)
-    since = await read_promised_since(connection, [item.deal.key for item in found])
-    entered = {item.deal.key: _entered(item.deal, since, terms.now) for item in found}
-    after = await _write(connection, found, entered, terms, sizes)
+        await drop_commitments(connection, gone)
+    found = await _find(connection, ledger.deals, ledger.counted)
+    after = await _write(connection, found, ledger.entered, terms, sizes)
     teams = {team for row in (*before.values(), *after) for team in row.teams}
     await add_marks(connection, "team", teams)
-    await add_marks(connection, "forecast", (*gone, *(row.deal for row in after)))
+    await add_marks(connection, "forecast", (*gone, *ledger.entered))
 
 
-async def _find(connection: Connection, deals: dict[str, Deal], today: date) -> list[_Found]:
-    promising = [deal for deal in deals.values() if commitment_of(deal, (), today) is not None]
-    mentions = {deal.key: _mentions(deal) for deal in promising}
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What some deals promise now, and what was derived before."""
+
+    deals: Mapping[str, Deal]
+    counted: Mapping[str, Sequence[Entry]]
+    """By deal, what is in force of it."""
+    entered: Mapping[str, datetime]
+    """By deal that has anything in force, since when."""
+    before: Mapping[str, CommitmentRow]
+
+
+async def enter(connection: Connection, keys: Sequence[str], terms: Terms) -> Ledger:
+    """Reads what the deals promise or seem to, and enters into the ledger what is new. Hold the deals."""
+    before = await read_commitments(connection, keys)
+    deals = await read_deals(connection, keys)
+    declared: Mapping[str, Sequence[Declared]] = await read_declared(connection, deals)
+    entries = {
+        key: entries_of(deal, declared.get(key, ()), terms.today, terms.policy) for key, deal in deals.items()
+    }
+    counted = {key: [entry for entry in group if entry.state == "in_force"] for key, group in entries.items()}
+    entered = await _entered(connection, deals, [key for key, group in counted.items() if group], terms.now)
+    every = (entry for group in entries.values() for entry in group)
+    await note_entries(connection, keys, every, entered, terms.now)
+    return Ledger(deals, counted, entered, before)
+
+
+async def _entered(
+    connection: Connection, deals: Mapping[str, Deal], promising: Sequence[str], now: datetime
+) -> dict[str, datetime]:
+    """The deal's history knows best; where it is silent, the ledger knows since when the deal promises something."""
+    silent = [key for key in promising if deals[key].entered_commit_set is None]
+    since = await read_promised_since(connection, silent)
+    return {key: deals[key].entered_commit_set or since.get(key, now) for key in promising}
+
+
+async def _find(
+    connection: Connection, deals: Mapping[str, Deal], counted: Mapping[str, Sequence[Entry]]
+) -> list[_Found]:
+    mentions = {key: _mentions(deals[key], group) for key, group in counted.items() if group}
+    await replace_mentions(connection, mentions)
+    named = {name for key in mentions for entry in counted[key] for name in entry.issues if ":" not in name}
+    resolved = await resolve_issue_keys(connection, named)
     linked = await read_links(connection, list(mentions))
     found = []
-    for deal in promising:
-        links = linked.get(deal.key, ())
-        commitment = commitment_of(deal, links, today)
-        if commitment is not None:
-            found.append(_Found(deal, commitment, links, mentions[deal.key]))
+    for key in sorted(mentions):
+        own = linked.get(key, ())
+        found += [_Found(deals[key], entry, links_of(entry, own, resolved.get)) for entry in counted[key]]
     return found
 
 
-def _mentions(deal: Deal) -> frozenset[str]:
+def _mentions(deal: Deal, entries: Iterable[Entry]) -> frozenset[str]:
     texts = (*deal.texts.values(), *deal.custom.values())
-    return frozenset(mention.key for text in texts for mention in candidate_keys(text))
-
-
-def _entered(deal: Deal, since: Mapping[str, datetime], now: datetime) -> datetime:
-    """The deal's history knows best; where it is silent, the moment we first saw the deal in force."""
-    return deal.entered_commit_set or since.get(deal.key, now)
+    named = {name for entry in entries for name in entry.issues if ":" not in name}
+    return frozenset(mention.key for text in texts for mention in candidate_keys(text)) | named
 
 
 async def _write(
@@ -106,22 +163,52 @@ async def _write(
     if not found:
         return []
     roster = await read_roster(connection, terms.registry)
-    roots = {link.issue for item in found for link in item.commitment.links}
-    tree = await read_work_tree(connection, roots, roster.done)
-    leaves = {item.deal.key: leaves_below(_roots(item), tree) for item in found}
-    unsized = any(leaf.estimate is None for group in leaves.values() for leaf in group)
+    tree = await read_work_tree(connection, {root for item in found for root in item.roots}, roster.done)
+    leaves = [leaves_below(item.roots, tree) for item in found]
+    unsized = any(leaf.estimate is None for group in leaves for leaf in group)
     typical = await sizes.get(lambda: read_typical_sizes(connection, roster)) if unsized else TypicalSizes()
-    blocking = {key for group in leaves.values() for key in _blocking(group)}
+    blocking = {key for group in leaves for key in _blocking(group)}
     around = await read_work_tree(connection, blocking, roster.done)
     derived = []
-    for item in found:
-        needs = _needs(item, leaves[item.deal.key], tree, roster, typical)
-        blockers = _blockers(leaves[item.deal.key], around, needs, roster)
-        row = _row(item, leaves[item.deal.key], needs, entered[item.deal.key], blockers)
-        watched = _watched(leaves[item.deal.key], needs)
-        derived.append(Derived(row, (*needs, *watched), item.mentions))
-    await replace_commitments(connection, derived, terms.now)
+    for item, group in zip(found, leaves, strict=True):
+        needs = _needs(item, group, tree, roster, typical)
+        blockers = _blockers(group, around, needs, roster)
+        row = _row(item, group, needs, entered[item.deal.key], blockers)
+        points = {need.issue: need.points for need in needs if need.points is not None}
+        derived.append(_Derived(row, (*needs, *_watched(group, needs)), points, item.entry.amount))
+    rates = Rates(await read_rates(connection), terms.currency)
+    worth, staked = _with_stakes(derived, {item.deal.key: item.deal for item in found}, rates)
+    await replace_commitments(connection, staked)
+    await replace_worth(connection, {row.deal for row, _ in staked}, worth)
     return [one.row for one in derived]
+
+
+def _with_stakes(
+    derived: Sequence[_Derived], deals: Mapping[str, Deal], rates: Rates
+) -> tuple[list[Worth], list[tuple[CommitmentRow, Sequence[NeededIssue]]]]:
+    """Each deal's money over its open leaves; a leaf of several commitments carries it with the first."""
+    worth: list[Worth] = []
+    left: dict[str, dict[str, Decimal]] = {}
+    parts: dict[str, list[_Derived]] = defaultdict(list)
+    for one in derived:
+        parts[one.row.deal].append(one)
+    for key, deal in deals.items():
+        if deal.amount is not None:
+            converted = rates.convert(deal.amount, key.partition(":")[0], deal.close_date)
+            shares = [_share(one, deal, rates) for one in parts[key]]
+            left[key] = stakes_of(converted.amount, shares) if converted.amount is not None else {}
+            unplaced = None if left[key] else converted.amount
+            worth.append(Worth(key, deal.amount, converted, unplaced))
+    rows: list[tuple[CommitmentRow, Sequence[NeededIssue]]] = []
+    for one in derived:
+        stakes = left.get(one.row.deal, {})
+        rows.append((one.row, [replace(need, stake=stakes.pop(need.issue, None)) for need in one.needs]))
+    return worth, rows
+
+
+def _share(one: _Derived, deal: Deal, rates: Rates) -> Share:
+    own = rates.convert(one.worth, deal.key.partition(":")[0], deal.close_date) if one.worth else None
+    return Share(one.points, own.amount if own else None)
 
 
 def _blocking(leaves: Iterable[Leaf]) -> set[str]:
@@ -150,10 +237,6 @@ def _watched(leaves: Sequence[Leaf], needs: Sequence[NeededIssue]) -> list[Neede
     ]
 
 
-def _roots(item: _Found) -> list[str]:
-    return [link.issue for link in item.commitment.links]
-
-
 def _needs(
     item: _Found, leaves: Sequence[Leaf], tree: WorkTree, roster: Roster, typical: TypicalSizes
 ) -> list[NeededIssue]:
@@ -161,8 +244,8 @@ def _needs(
     for leaf in leaves:
         sized = size_leaf(leaf, team_of(leaf.issue, roster, tree), typical)
         owed[sized.key] = NeededIssue(sized.key, sized.team, sized.points, sized.assumed)
-    needed = _under(_roots(item), tree) | owed.keys()
-    above = _parents_of_subtasks(_roots(item), tree) - needed
+    needed = _under(item.roots, tree) | owed.keys()
+    above = _parents_of_subtasks(item.roots, tree) - needed
     return [
         *(owed.get(key, NeededIssue(key)) for key in sorted(needed)),
         *(NeededIssue(key, above=True) for key in sorted(above)),
@@ -197,7 +280,7 @@ def _row(
     on_boards = sum(need.team is not None for need in needs)
     return CommitmentRow(
         deal=item.deal.key,
-        promised_date=item.commitment.promised_date,
+        promised_date=item.entry.promised_date,
         won=item.deal.is_won,
         probability=1.0 if item.deal.is_won else item.deal.probability,
         teams=tuple(teams),
@@ -205,4 +288,8 @@ def _row(
         entered_at=entered,
         boardless=len(leaves) - on_boards,
         blockers=blockers,
+        part=item.entry.part,
+        title=item.entry.title,
+        basis=item.entry.basis,
+        need=item.entry.need,
     )

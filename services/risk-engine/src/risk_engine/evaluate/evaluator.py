@@ -16,6 +16,7 @@ import structlog
 from risk_engine.alerts import Alerts
 from risk_engine.deliver.kafka import assessment_row, withdrawn_row
 from risk_engine.domain.calendar import IsWorkingDay
+from risk_engine.domain.commitments import DEFAULT_POLICY, CommitPolicy
 from risk_engine.domain.finding import fingerprint
 from risk_engine.domain.registry import Registry
 from risk_engine.domain.rules.late_forecast import VERSION as LATE_VERSION
@@ -32,6 +33,7 @@ from risk_engine.metrics import EngineMetrics
 from risk_engine.remembered import Remembered
 from risk_engine.store.alerts import NewAssessment, keep_assessments, withdraw_assessment
 from risk_engine.store.database import Connection, Database
+from risk_engine.store.ledger import note_forecasts
 from risk_engine.store.marks import Claim, Kind, claim, count_marks, drop_marks
 from risk_engine.store.outbox import Parcel, enqueue
 from risk_engine.store.progress import become_live, fire_timer, is_live, syncs_complete
@@ -69,6 +71,8 @@ class Evaluator:
         metrics: EngineMetrics,
         registry: Registry | None = None,
         deal_share: float = 1.0,
+        policy: CommitPolicy = DEFAULT_POLICY,
+        currency: str = "",
         probe: Probe = no_probe,
     ) -> None:
         self._database = database
@@ -81,6 +85,8 @@ class Evaluator:
         self._metrics = metrics
         self._registry = registry or Registry()
         self._deal_share = deal_share
+        self._policy = policy
+        self._currency = currency
         self._probe = probe
         self._woken = woken
         self._sizes: Remembered[TypicalSizes] = Remembered(clock, SIZES_SECONDS)
@@ -178,8 +184,8 @@ class Evaluator:
 
     def _settled(self) -> str:
         """What starts everything anew when it changes: vectors of different lengths, say, cannot be combined."""
-        said = f"{sorted(self._registry.entries.items())!r} {self._deal_share}".encode()
-        return f"{self._trials} trials, teams {content_hash(said)}"
+        said = f"{sorted(self._registry.entries.items())!r} {self._deal_share} {self._policy.name}".encode()
+        return f"{self._trials} trials, sums in {self._currency or 'any'}, rules {content_hash(said)}"
 
     def _terms(self) -> Terms:
         return Terms(
@@ -189,6 +195,8 @@ class Evaluator:
             self._trials,
             self._registry,
             self._deal_share,
+            self._policy,
+            self._currency,
         )
 
     async def _links(self, connection: Connection, claims: list[Claim], _terms: Terms) -> None:
@@ -240,6 +248,9 @@ async def _publish_assessments(connection: Connection, results: Sequence[DealRes
     }
     for deal, version in (await keep_assessments(connection, list(made.values()), now)).items():
         rows[deal] = assessment_row(made[deal].assessment, version)
+    await note_forecasts(
+        connection, [made[deal].assessment for deal in sorted(made.keys() & rows.keys())], now
+    )
     parcels = [
         Parcel(f"assessment-{deal}-{row['version']}", "kafka", deal, row)
         for deal, row in sorted(rows.items())

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
 import msgspec
@@ -33,7 +34,7 @@ from risk_engine.store.commitments import (
 from risk_engine.store.database import Connection
 from risk_engine.store.views import read_deals
 from troth_contracts.codec import content_hash
-from troth_contracts.risk import Assessment, DealLink
+from troth_contracts.risk import Assessment, CommitmentAssessment, DealLink
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +66,17 @@ class _Known:
 async def evaluate_forecasts(connection: Connection, keys: Sequence[str], terms: Terms) -> list[DealResult]:
     """Results of the deals, in the order of ``keys``; nothing is written."""
     rows = await read_commitments(connection, keys)
-    deals = await read_deals(connection, rows)
+    promised: dict[str, list[CommitmentRow]] = defaultdict(list)
+    for row in sorted(rows.values(), key=lambda row: (row.promised_date, row.key)):
+        promised[row.deal].append(row)
+    deals = await read_deals(connection, promised)
     known = await _known(connection, rows, terms.trials)
-    results = []
-    for key in keys:
-        if key in rows and key in deals:
-            results.append(_result(deals[key], rows[key], known, terms))
-        else:
-            results.append(DealResult(key, None, None, None))
-    return results
+    return [
+        _result(deals[key], promised[key], known, terms)
+        if key in promised and key in deals
+        else DealResult(key, None, None, None)
+        for key in keys
+    ]
 
 
 async def _known(connection: Connection, rows: Mapping[str, CommitmentRow], trials: int) -> _Known:
@@ -86,14 +89,44 @@ async def _known(connection: Connection, rows: Mapping[str, CommitmentRow], tria
         await read_team_names(connection, blocking.union(teams)),
         covers,
         await read_firing(connection, prints),
-        await read_committed_dates(connection, rows),
+        await read_committed_dates(connection, {row.deal for row in rows.values()}),
         await read_digests(connection, teams),
     )
 
 
-def _result(deal: Deal, row: CommitmentRow, known: _Known, terms: Terms) -> DealResult:
+def _result(deal: Deal, rows: Sequence[CommitmentRow], known: _Known, terms: Terms) -> DealResult:
+    """``rows``: everything the deal promises, by date."""
+    judged = [_judged(deal, row, known, terms) for row in rows]
+    assessment = _assessment(deal, judged, known, terms)
+    unlinked = next((one.unlinked for one in judged if one.unlinked is not None), None)
+    waits_for = tuple(sorted({team for one in judged for team in one.waits_for}))
+    if waits_for:
+        return DealResult(deal.key, assessment, None, unlinked, waits_for)
+    late = min((one.late for one in judged if one.late is not None), key=_silence, default=None)
+    teams = {team for one in judged if one.outlook is not None for team in one.row.teams}
+    inputs = {team: known.digests[team] for team in sorted(teams) if team in known.digests}
+    return DealResult(deal.key, assessment, late, unlinked, inputs=inputs)
+
+
+def _silence(finding: Finding) -> tuple[bool, bool, float]:
+    """Of several late promises the deal's alert speaks of one that nobody speaks of yet, the least likely first."""
+    return finding.inhibited_by is not None, not finding.holds, finding.probability or 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """One promise, and what is known of it; ``outlook`` is None where no link is believed or a team is missing."""
+
+    row: CommitmentRow
+    outlook: DealOutlook | None
+    late: Finding | None
+    unlinked: Finding | None
+    waits_for: tuple[str, ...]
+
+
+def _judged(deal: Deal, row: CommitmentRow, known: _Known, terms: Terms) -> _Judged:
     believed = tuple(link for link in row.links if link.confidence >= BELIEVED)
-    commitment = Commitment(deal.key, row.promised_date, believed)
+    commitment = Commitment(deal.key, row.promised_date, believed, row.part, row.title)
     unlinked = unlinked_commitment(
         deal,
         commitment,
@@ -102,19 +135,17 @@ def _result(deal: Deal, row: CommitmentRow, known: _Known, terms: Terms) -> Deal
         today=terms.today,
         is_working_day=terms.is_working_day,
     )
-    finish = known.finish.get(deal.key, {})
+    finish = known.finish.get(row.key, {})
     waits_for = tuple(team for team in row.teams if team not in finish)
     if not believed or waits_for:
-        return DealResult(deal.key, _assessment(deal, row, None, known, terms), None, unlinked, waits_for)
+        return _Judged(row, None, None, unlinked, waits_for)
     outlook = evaluate_deal(
-        deal.key,
+        row.key,
         {team: finish[team] for team in row.teams},
         joins_of(promise_of(row), terms.trials),
         row.promised_date,
     )
-    late = _late(deal, commitment, outlook, row, known, terms)
-    inputs = {team: known.digests[team] for team in row.teams if team in known.digests}
-    return DealResult(deal.key, _assessment(deal, row, outlook, known, terms), late, unlinked, inputs=inputs)
+    return _Judged(row, outlook, _late(deal, commitment, outlook, row, known, terms), unlinked, ())
 
 
 def _late(
@@ -122,7 +153,7 @@ def _late(
 ) -> Finding | None:
     covers = {team: known.covers[team] for team in row.teams if team in known.covers}
     return late_forecast(
-        deal,
+        replace(deal, promised_date=row.promised_date),
         commitment,
         outlook,
         today=terms.today,
@@ -133,17 +164,38 @@ def _late(
     )
 
 
-def _assessment(
-    deal: Deal, row: CommitmentRow, outlook: DealOutlook | None, known: _Known, terms: Terms
-) -> Assessment:
-    chance = outlook.p_on_time if outlook else None
+def _assessment(deal: Deal, judged: Sequence[_Judged], known: _Known, terms: Terms) -> Assessment:
+    commitments = tuple(_told(one.row, one.outlook, known) for one in judged)
+    main = next((one for one in commitments if one.key == deal.key), commitments[0])
     return Assessment(
         deal_key=deal.key,
         deal_name=deal.name,
         as_of=terms.now,
         in_force=True,
+        promised_date=main.promised_date,
+        committed_date=main.committed_date,
+        forecast_p50=main.forecast_p50,
+        forecast_p85=main.forecast_p85,
+        forecast_p95=main.forecast_p95,
+        p_on_time=main.p_on_time,
+        links=main.links,
+        teams=main.teams,
+        drivers=main.drivers,
+        seed=SEED,
+        trials=terms.trials,
+        commitments=commitments,
+    )
+
+
+def _told(row: CommitmentRow, outlook: DealOutlook | None, known: _Known) -> CommitmentAssessment:
+    chance = outlook.p_on_time if outlook else None
+    return CommitmentAssessment(
+        key=row.key,
+        title=row.title,
+        basis=row.basis,
+        need=row.need,
         promised_date=row.promised_date,
-        committed_date=known.committed.get(deal.key),
+        committed_date=known.committed.get(row.key),
         forecast_p50=outlook.p50 if outlook else None,
         forecast_p85=outlook.p85 if outlook else None,
         forecast_p95=outlook.p95 if outlook else None,
@@ -159,8 +211,6 @@ def _assessment(
         ),
         teams=tuple(known.names.get(team, team) for team in row.teams),
         drivers=_drivers(outlook, row, known),
-        seed=SEED,
-        trials=terms.trials,
     )
 
 
@@ -174,7 +224,7 @@ def _drivers(outlook: DealOutlook | None, row: CommitmentRow, known: _Known) -> 
     parts = outlook.parts if outlook else ()
     drivers = [f"{_name(part.team, known)}: {part.p_on_time:.2f} alone" for part in parts]
     for team, cover in sorted(known.covers.items()):
-        wrong = _WRONG.get(cover.verdicts.get(row.deal, "feasible")) if team in row.teams else None
+        wrong = _WRONG.get(cover.verdicts.get(row.key, "feasible")) if team in row.teams else None
         if wrong is not None:
             drivers.append(f"{_name(team, known)}: {wrong}")
     for blocker in row.blockers:

@@ -10,7 +10,7 @@ from risk_engine.domain.book import Promise, TeamInputs, unusual_days
 from risk_engine.domain.capacity import CapacityBasis, capacity_basis, pooled_points, usual_days
 from risk_engine.domain.feasibility import OwedLeaf
 from risk_engine.domain.history import UNITS, Unit, better_unit, evened, unit_errors, unit_scores
-from risk_engine.domain.model import Deal, Team
+from risk_engine.domain.model import Deal, Team, deal_of
 from risk_engine.evaluate.record import TeamRecord, read_record
 from risk_engine.evaluate.terms import Terms
 from risk_engine.store.commitments import CommitmentRow, read_commitments, read_owed
@@ -31,10 +31,11 @@ async def gather_owed(
     Deals that were deleted since they were evaluated are left out; their own marks wait already.
     """
     leaves = await read_owed(connection, team)
-    commitments = await read_commitments(connection, {deal for leaf in leaves for deal in leaf.deals})
-    deals = await read_deals(connection, commitments)
-    owed = [replace(leaf, deals=leaf.deals & deals.keys()) for leaf in leaves]
-    standing = {deal: row for deal, row in commitments.items() if deal in deals}
+    owing = {key for leaf in leaves for key in leaf.deals}
+    known = await read_commitments(connection, {deal_of(key) for key in owing})
+    deals = await read_deals(connection, {row.deal for row in known.values()})
+    standing = {key: row for key, row in known.items() if key in owing and row.deal in deals}
+    owed = [replace(leaf, deals=leaf.deals & standing.keys()) for leaf in leaves]
     return [leaf for leaf in owed if leaf.deals], standing, deals
 
 
@@ -78,7 +79,7 @@ async def gather_inputs(
 
 def promise_of(row: CommitmentRow) -> Promise:
     """The commitment as a team sees it."""
-    return Promise(row.deal, row.promised_date, row.probability, row.won)
+    return Promise(row.deal, row.promised_date, row.probability, row.won, row.part)
 
 
 @dataclass(frozen=True, slots=True)

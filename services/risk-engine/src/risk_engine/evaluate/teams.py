@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from statistics import mean
 from typing import Any
 
@@ -11,7 +12,7 @@ from risk_engine.domain.feasibility import DueDate
 from risk_engine.domain.finding import Finding
 from risk_engine.domain.growth import EPICS_NEEDED
 from risk_engine.domain.history import outliers
-from risk_engine.domain.model import Floats
+from risk_engine.domain.model import Floats, deal_of
 from risk_engine.domain.ranking import Swap, Verdict
 from risk_engine.domain.rules import oversold
 from risk_engine.evaluate.inputs import gather_inputs, gather_owed
@@ -36,7 +37,10 @@ async def evaluate_one_team(connection: Connection, key: str, terms: Terms) -> F
         return None
     inputs = await gather_inputs(connection, team, owed, commitments, terms)
     reading = read_book(open_book(inputs))
-    finding = oversold(reading.outlook, team.name, deals, unit=inputs.unit)
+    promised = {
+        key: replace(deals[row.deal], promised_date=row.promised_date) for key, row in commitments.items()
+    }
+    finding = oversold(reading.outlook, team.name, promised, unit=inputs.unit)
     cover = Cover.of(finding, cold=inputs.cold, verdicts=_verdicts(reading))
     await _store(connection, key, terms, inputs, _body(inputs, reading), cover, reading.outlook.finish)
     return finding
@@ -56,10 +60,8 @@ async def _store(
 
 
 def _verdicts(reading: TeamReading) -> dict[str, Verdict]:
-    """By deal, what is wrong with its date at this team."""
-    return {
-        deal: verdict for due, verdict, _ in _dates(reading) if verdict != "feasible" for deal in due.deals
-    }
+    """By commitment, what is wrong with its date at this team."""
+    return {key: verdict for due, verdict, _ in _dates(reading) if verdict != "feasible" for key in due.deals}
 
 
 def _dates(reading: TeamReading) -> Iterator[tuple[DueDate, Verdict, float]]:
@@ -75,7 +77,7 @@ def _body(inputs: TeamInputs, reading: TeamReading) -> dict[str, Any]:
         "verdict": reading.ranking.verdict,
         "first_breaking_date": breaking.date.isoformat() if breaking else None,
         "missing_points": str(breaking.missing_points) if breaking else None,
-        "overflow_deals": list(reading.outlook.overflow_deals),
+        "overflow_deals": _deals(reading.outlook.overflow_deals),
         "swaps": [_swap(swap) for swap in reading.ranking.swaps],
         "unit": inputs.unit,
         "forecast_errors": dict(inputs.errors),
@@ -86,7 +88,8 @@ def _body(inputs: TeamInputs, reading: TeamReading) -> dict[str, Any]:
         "dates": [_date(*told) for told in _dates(reading)],
         "deals": [
             {
-                "deal": part.deal,
+                "deal": deal_of(part.commitment),
+                "commitment": part.commitment,
                 "promised_date": part.promised.isoformat(),
                 "p_on_time": round(part.p_on_time, 4),
                 "p_with_one_more_sprint": round(part.p_with_sprint, 4),
@@ -113,7 +116,11 @@ def _history(inputs: TeamInputs) -> list[dict[str, Any]]:
 
 
 def _swap(swap: Swap) -> dict[str, Any]:
-    return {"up": swap.up.issue_key, "down": swap.down.issue_key, "for_deals": sorted(swap.up.deals)}
+    return {"up": swap.up.issue_key, "down": swap.down.issue_key, "for_deals": _deals(swap.up.deals)}
+
+
+def _deals(commitments: Iterable[str]) -> list[str]:
+    return sorted({deal_of(key) for key in commitments})
 
 
 def _date(due: DueDate, verdict: Verdict, ranked: float) -> dict[str, Any]:
@@ -125,5 +132,5 @@ def _date(due: DueDate, verdict: Verdict, ranked: float) -> dict[str, Any]:
         "load": round(due.load, 1),
         "capacity": round(due.capacity, 1),
         "missing_points": str(due.missing_points),
-        "deals": list(due.deals),
+        "deals": _deals(due.deals),
     }

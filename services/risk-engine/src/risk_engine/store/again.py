@@ -15,9 +15,13 @@ from troth_chassis.errors import ConfigurationError
 
 LINKS = ("signs", "faces", "field_scores", "links")
 FROM_TOPICS = (*TABLES.values(), "stored_offsets")
-DERIVED = (*LINKS, "mentions", "deal_issues", "commitments", "finish_vectors", "outlooks", "marks")
+DERIVED = (
+    *(*LINKS, "mentions", "deal_issues", "deal_worth"),
+    *("commitments", "finish_vectors", "outlooks", "marks"),
+)
 PRIMARY = (
-    *("journal", "commitment_history", "promise_answers", "link_answers", "assessments"),
+    *("journal", "declarations", "commitment_history", "forecasts_shown"),
+    *("promise_answers", "link_answers", "assessments"),
     *("alerts", "alert_transitions", "outbox", "timers", "milestones"),
 )
 

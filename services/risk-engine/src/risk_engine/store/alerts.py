@@ -64,14 +64,46 @@ async def read_firing(connection: Connection, alert_ids: Collection[str]) -> fro
     return frozenset(alert_id for (alert_id,) in await result.fetchall())
 
 
-async def read_notices(connection: Connection, phase: str | None) -> list[dict[str, Any]]:
-    """The last notice of every alert, newest first; only those in ``phase`` when given."""
+@dataclass(frozen=True, slots=True)
+class NoticeQuery:
+    """Which alerts; None asks for all."""
+
+    phase: str | None = None
+    kind: str | None = None
+    severity: str | None = None
+    deals: Collection[str] | None = None
+    """Only alerts about any of these."""
+    after: tuple[str, str] | None = None
+    """Moment and id of the alert that the last page ended with."""
+    limit: int = 100
+
+
+async def read_notices(connection: Connection, query: NoticeQuery) -> list[dict[str, Any]]:
+    """The last notice of every alert, newest first."""
+    at, alert_id = query.after or (None, "")
     result = await connection.execute(
         """
-        SELECT last_notice FROM alerts WHERE %(phase)s::text IS NULL OR state->>'phase' = %(phase)s
-        ORDER BY last_notice->>'at' DESC, alert_id
+        SELECT last_notice FROM alerts
+        WHERE (%(phase)s::text IS NULL OR state->>'phase' = %(phase)s)
+            AND (%(kind)s::text IS NULL OR last_notice->>'kind' = %(kind)s)
+            AND (%(severity)s::text IS NULL OR last_notice->>'severity' = %(severity)s)
+            AND (%(deals)s::text[] IS NULL OR EXISTS (
+                SELECT FROM jsonb_array_elements(coalesce(last_notice->'deals', '[]')) AS about
+                WHERE about->>'key' = ANY(%(deals)s)
+            ))
+            AND (%(at)s::text IS NULL OR last_notice->>'at' < %(at)s
+                OR (last_notice->>'at' = %(at)s AND alert_id > %(alert_id)s))
+        ORDER BY last_notice->>'at' DESC, alert_id LIMIT %(limit)s
         """,
-        {"phase": phase},
+        {
+            "phase": query.phase,
+            "kind": query.kind,
+            "severity": query.severity,
+            "deals": None if query.deals is None else list(query.deals),
+            "at": at,
+            "alert_id": alert_id,
+            "limit": query.limit,
+        },
     )
     return [notice for (notice,) in await result.fetchall()]
 

@@ -38,9 +38,12 @@ async def read_rates(connection: Connection) -> list[Rate]:
 async def read_kept_elsewhere(
     connection: Connection, promised: Mapping[str, date], teams: Collection[str], trials: int
 ) -> dict[str, Flags]:
-    """By deal, the trials in which every team but ``teams`` is done by the promised date."""
+    """By commitment, the trials in which every team but ``teams`` is done by the promised date."""
     result = await connection.execute(
-        "SELECT deal_key, days FROM finish_vectors WHERE deal_key = ANY(%s) AND team <> ALL(%s) AND length(days) = %s",
+        """
+        SELECT commitment, days FROM finish_vectors
+        WHERE commitment = ANY(%s) AND team <> ALL(%s) AND length(days) = %s
+        """,
         (list(promised), list(teams), trials * np.dtype("<f4").itemsize),
     )
     kept: dict[str, Flags] = {}

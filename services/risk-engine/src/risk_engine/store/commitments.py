@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, LiteralString
 
 import msgspec
@@ -15,8 +16,9 @@ from psycopg.types.json import Jsonb
 from risk_engine.domain.book import TeamInputs
 from risk_engine.domain.feasibility import OwedLeaf
 from risk_engine.domain.finding import Finding
-from risk_engine.domain.model import Floats, Link, Severity
-from risk_engine.domain.ranking import Verdict
+from risk_engine.domain.model import Floats, Link, Money, Severity, commitment_key, deal_of
+from risk_engine.domain.money import Converted
+from risk_engine.domain.ranking import WORST_FIRST, Verdict
 from risk_engine.domain.rules.oversold import VERSION as OVERSOLD_VERSION
 from risk_engine.store.database import Connection
 from troth_contracts.codec import content_hash
@@ -33,7 +35,7 @@ class Blocker:
 
 @dataclass(frozen=True, slots=True)
 class CommitmentRow:
-    """A deal's promise as later steps need it."""
+    """One promise of a deal as later steps need it."""
 
     deal: str
     promised_date: date
@@ -45,11 +47,21 @@ class CommitmentRow:
     boardless: int = 0
     blockers: tuple[Blocker, ...] = ()
     """Open issues of other teams that block its work: shown, not simulated."""
+    part: str = ""
+    """Which deliverable; empty: the whole deal."""
+    title: str = ""
+    basis: str = "field"
+    need: str = "strong"
+
+    @property
+    def key(self) -> str:
+        """Names the commitment."""
+        return commitment_key(self.deal, self.part)
 
 
 @dataclass(frozen=True, slots=True)
 class NeededIssue:
-    """An issue under a deal; ``team`` and ``points`` only for open leaves."""
+    """An issue under a commitment; ``team`` and ``points`` only for open leaves."""
 
     issue: str
     team: str | None = None
@@ -57,15 +69,18 @@ class NeededIssue:
     assumed: bool | None = None
     above: bool = False
     """Watched, not needed: the parent of a linked sub-task, known or not, or an issue that blocks one."""
+    stake: Decimal | None = None
+    """An open leaf's part of the deal's money, in the reporting currency; told with one of its commitments."""
 
 
 @dataclass(frozen=True, slots=True)
-class Derived:
-    """A commitment with everything under it, and every key its deal mentions."""
+class Worth:
+    """What a deal is worth; ``unplaced``: the part that no open issue carries, in the reporting currency."""
 
-    row: CommitmentRow
-    needs: tuple[NeededIssue, ...]
-    mentions: frozenset[str]
+    deal: str
+    money: Money
+    converted: Converted
+    unplaced: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +88,12 @@ class Cover:
     """What a team's oversold finding says about the late forecasts of its deals."""
 
     deals: frozenset[str]
+    """Keys of their commitments."""
     severity: Severity
     holds: bool
     cold: bool
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
-    """By deal, where its date is not feasible as ranked."""
+    """By commitment, where its date is not feasible as ranked."""
 
     @classmethod
     def of(
@@ -105,82 +121,124 @@ class Cover:
 
 
 async def read_commitments(connection: Connection, deals: Collection[str]) -> dict[str, CommitmentRow]:
-    """Commitments by deal."""
+    """The commitments of these deals by their keys: the deal's own for its whole, else ``<deal>~<part>``."""
     result = await connection.execute(
         """
-        SELECT deal_key, promised_date, won, probability, teams, links::text, entered_at, boardless, blockers::text
+        SELECT deal_key, promised_date, won, probability, teams, links::text, entered_at, boardless, blockers::text,
+            part, title, basis, need
         FROM commitments WHERE deal_key = ANY(%s)
         """,
         (list(deals),),
     )
     links = msgspec.json.Decoder(tuple[Link, ...]).decode
     blockers = msgspec.json.Decoder(tuple[Blocker, ...]).decode
-    return {
-        row[0]: CommitmentRow(
-            row[0], row[1], row[2], row[3], tuple(row[4]), links(row[5]), row[6], row[7], blockers(row[8])
+    rows = [
+        CommitmentRow(
+            deal, day, won, chance, tuple(teams), links(told), entered, off, blockers(blocks), *what
         )
-        for row in await result.fetchall()
-    }
+        for deal, day, won, chance, teams, told, entered, off, blocks, *what in await result.fetchall()
+    ]
+    return {row.key: row for row in rows}
 
 
-async def replace_commitments(connection: Connection, derived: Sequence[Derived], now: datetime) -> None:
-    """Writes commitments with everything they need; a promised date that moved goes into its history.
+def main_commitment(rows: Mapping[str, CommitmentRow], deal: str) -> CommitmentRow | None:
+    """What the deal promises as a whole, else first."""
+    own = [row for row in rows.values() if row.deal == deal]
+    return rows.get(deal) or min(own, key=lambda row: (row.promised_date, row.key), default=None)
 
-    What is as it was is not written again.
-    """
-    told = msgspec.json.encode([one.row for one in derived]).decode()
-    await connection.execute(_NOTE_PROMISES, {"told": told, "now": now})
+
+async def replace_commitments(
+    connection: Connection, derived: Sequence[tuple[CommitmentRow, Sequence[NeededIssue]]]
+) -> None:
+    """Writes everything that deals promise, with what it needs; what is as it was is not written again."""
+    rows = [row for row, _ in derived]
+    deals = sorted({row.deal for row in rows})
+    told = msgspec.json.encode([msgspec.to_builtins(row) | {"commitment": row.key} for row in rows]).decode()
+    await connection.execute(_GONE, {"deals": deals, "kept": [row.key for row in rows]})
     await connection.execute(_COMMITMENTS, {"told": told})
-    deals = [one.row.deal for one in derived]
     needs = [
-        (one.row.deal, need.issue, need.team, need.points, need.assumed, need.above)
-        for one in derived
-        for need in one.needs
+        (row.deal, row.key, need.issue, need.team, need.points, need.assumed, need.above, need.stake)
+        for row, under in derived
+        for need in under
     ]
     await connection.execute(_NEEDS, {"deals": deals, "needs": msgspec.json.encode(needs).decode()})
-    mentions = sorted((one.row.deal, key) for one in derived for key in one.mentions)
+
+
+async def replace_mentions(connection: Connection, mentions: Mapping[str, Collection[str]]) -> None:
+    """By deal, every issue key it names, resolved or not."""
+    rows = sorted((deal, key) for deal, keys in mentions.items() for key in keys)
     await connection.execute(
         _MENTIONS,
-        {"deals": deals, "deal": [deal for deal, _ in mentions], "key": [key for _, key in mentions]},
+        {"deals": list(mentions), "deal": [deal for deal, _ in rows], "key": [key for _, key in rows]},
     )
 
 
-_TOLD: LiteralString = """
-    jsonb_to_recordset(%(told)s::jsonb) AS told (
-        deal text, promised_date date, won boolean, probability double precision, teams text[], links jsonb,
-        entered_at timestamptz, boardless integer, blockers jsonb
+async def replace_worth(connection: Connection, deals: Collection[str], worth: Collection[Worth]) -> None:
+    """What these deals are worth; those without an amount are worth nothing known."""
+    told = [
+        {
+            "deal_key": one.deal,
+            "amount": one.money.amount,
+            "currency": one.money.currency,
+            "converted": one.converted.amount,
+            "reporting": one.converted.currency,
+            "rate_basis": one.converted.basis,
+            "unplaced": one.unplaced,
+        }
+        for one in worth
+    ]
+    await connection.execute(
+        "DELETE FROM deal_worth WHERE deal_key = ANY(%s) AND deal_key <> ALL(%s)",
+        (list(deals), [one.deal for one in worth]),
     )
-"""
-_COMMITMENTS: LiteralString = f"""
-    INSERT INTO commitments AS kept
-        (deal_key, promised_date, won, probability, teams, links, entered_at, boardless, blockers)
-    SELECT * FROM {_TOLD} ORDER BY deal
-    ON CONFLICT (deal_key) DO UPDATE SET promised_date = excluded.promised_date, won = excluded.won,
-        probability = excluded.probability, teams = excluded.teams, links = excluded.links,
-        entered_at = excluded.entered_at, boardless = excluded.boardless, blockers = excluded.blockers
+    await connection.execute(_WORTH, {"told": msgspec.json.encode(told).decode()})
+
+
+_GONE: LiteralString = (
+    "DELETE FROM commitments WHERE deal_key = ANY(%(deals)s) AND commitment <> ALL(%(kept)s)"
+)
+_COMMITMENTS: LiteralString = """
+    INSERT INTO commitments AS kept (commitment, deal_key, part, title, basis, need, promised_date, won, probability,
+        teams, links, entered_at, boardless, blockers)
+    SELECT commitment, deal, part, title, basis, need, promised_date, won, probability, teams, links, entered_at,
+        boardless, blockers
+    FROM jsonb_to_recordset(%(told)s::jsonb) AS told (
+        commitment text, deal text, part text, title text, basis text, need text, promised_date date, won boolean,
+        probability double precision, teams text[], links jsonb, entered_at timestamptz, boardless integer,
+        blockers jsonb
+    ) ORDER BY commitment
+    ON CONFLICT (commitment) DO UPDATE SET title = excluded.title, basis = excluded.basis, need = excluded.need,
+        promised_date = excluded.promised_date, won = excluded.won, probability = excluded.probability,
+        teams = excluded.teams, links = excluded.links, entered_at = excluded.entered_at,
+        boardless = excluded.boardless, blockers = excluded.blockers
     WHERE kept.* IS DISTINCT FROM excluded.*
-"""  # noqa: S608  (the record set is this module's own)
-_NOTE_PROMISES: LiteralString = f"""
-    INSERT INTO commitment_history (deal_key, at, promised_date)
-    SELECT deal, CASE WHEN known.id IS NULL THEN entered_at ELSE %(now)s END, told.promised_date
-    FROM {_TOLD} LEFT JOIN LATERAL (
-        SELECT id, promised_date FROM commitment_history WHERE deal_key = deal ORDER BY id DESC LIMIT 1
-    ) AS known ON true
-    WHERE known.promised_date IS DISTINCT FROM told.promised_date ORDER BY deal
-"""  # noqa: S608  (the record set is this module's own)
-"""The first date counts from when the deal came into force, a later one from when it was seen."""
+"""
 _NEEDS: LiteralString = """
     WITH told AS MATERIALIZED (
-        SELECT need->>0 AS deal_key, need->>1 AS issue, need->>2 AS team, (need->>3)::double precision AS points,
-            (need->>4)::boolean AS assumed, (need->>5)::boolean AS above
+        SELECT need->>0 AS deal_key, need->>1 AS commitment, need->>2 AS issue, need->>3 AS team,
+            (need->>4)::double precision AS points, (need->>5)::boolean AS assumed, (need->>6)::boolean AS above,
+            (need->>7)::numeric AS stake
         FROM jsonb_array_elements(%(needs)s::jsonb) AS need
     ), gone AS (
-        DELETE FROM deal_issues kept WHERE deal_key = ANY(%(deals)s)
-            AND NOT EXISTS (SELECT FROM told WHERE (told.deal_key, told.issue) = (kept.deal_key, kept.issue))
+        DELETE FROM deal_issues kept WHERE deal_key = ANY(%(deals)s) AND NOT EXISTS (
+            SELECT FROM told WHERE (told.commitment, told.issue) = (kept.commitment, kept.issue)
+        )
     )
-    INSERT INTO deal_issues AS kept (deal_key, issue, team, points, assumed, above) SELECT * FROM told ORDER BY 1, 2
-    ON CONFLICT (deal_key, issue) DO UPDATE SET team = excluded.team, points = excluded.points,
-        assumed = excluded.assumed, above = excluded.above
+    INSERT INTO deal_issues AS kept (deal_key, commitment, issue, team, points, assumed, above, stake)
+    SELECT * FROM told ORDER BY 2, 3
+    ON CONFLICT (commitment, issue) DO UPDATE SET team = excluded.team, points = excluded.points,
+        assumed = excluded.assumed, above = excluded.above, stake = excluded.stake
+    WHERE kept.* IS DISTINCT FROM excluded.*
+"""
+_WORTH: LiteralString = """
+    INSERT INTO deal_worth AS kept
+    SELECT * FROM jsonb_to_recordset(%(told)s::jsonb) AS told (
+        deal_key text, amount numeric, currency text, converted numeric, reporting text, rate_basis text,
+        unplaced numeric
+    ) ORDER BY deal_key
+    ON CONFLICT (deal_key) DO UPDATE SET amount = excluded.amount, currency = excluded.currency,
+        converted = excluded.converted, reporting = excluded.reporting, rate_basis = excluded.rate_basis,
+        unplaced = excluded.unplaced
     WHERE kept.* IS DISTINCT FROM excluded.*
 """
 _MENTIONS: LiteralString = """
@@ -195,16 +253,9 @@ _MENTIONS: LiteralString = """
 """
 
 
-async def drop_commitments(connection: Connection, deals: Collection[str], now: datetime) -> None:
-    """Forgets what these deals promised, but not that they did."""
-    await connection.execute(
-        """
-        INSERT INTO commitment_history (deal_key, at)
-        SELECT deal_key, %s FROM commitments WHERE deal_key = ANY(%s) ORDER BY deal_key
-        """,
-        (now, list(deals)),
-    )
-    for table in ("commitments", "mentions", "deal_issues"):
+async def drop_commitments(connection: Connection, deals: Collection[str]) -> None:
+    """Forgets what these deals promise; the ledger does not."""
+    for table in ("commitments", "mentions", "deal_issues", "deal_worth"):
         await connection.execute(f"DELETE FROM {table} WHERE deal_key = ANY(%s)", (list(deals),))  # noqa: S608
 
 
@@ -219,7 +270,7 @@ async def read_owed(connection: Connection, team: str) -> list[OwedLeaf]:
                 WHERE NOT s.deleted AND s.body->>'state' = 'active'
             )
         FROM (
-            SELECT issue, max(points) AS points, array_agg(deal_key) AS deals
+            SELECT issue, max(points) AS points, array_agg(commitment) AS deals
             FROM deal_issues WHERE team = %s GROUP BY issue
         ) AS owed JOIN issues i ON i.key = owed.issue
         ORDER BY owed.issue COLLATE "C"
@@ -244,14 +295,14 @@ async def replace_outlook(
 ) -> list[str]:
     """Writes a team's outlook and finish vectors; returns every deal whose forecast may differ now."""
     result = await connection.execute(
-        "DELETE FROM finish_vectors WHERE team = %s RETURNING deal_key", (team,)
+        "DELETE FROM finish_vectors WHERE team = %s RETURNING commitment", (team,)
     )
-    touched = {deal for (deal,) in await result.fetchall()} | set(finish)
-    copying = "COPY finish_vectors (team, deal_key, as_of, days) FROM STDIN (FORMAT BINARY)"
+    touched = {deal_of(key) for key in (*(key for (key,) in await result.fetchall()), *finish)}
+    copying = "COPY finish_vectors (team, commitment, as_of, days) FROM STDIN (FORMAT BINARY)"
     async with connection.cursor() as cursor, cursor.copy(copying) as copy:
         copy.set_types(("text", "text", "timestamptz", "bytea"))
-        for deal, days in sorted(finish.items()):
-            await copy.write_row((team, deal, as_of, days.astype("<f4").tobytes()))
+        for key, days in sorted(finish.items()):
+            await copy.write_row((team, key, as_of, days.astype("<f4").tobytes()))
     await connection.execute(
         """
         INSERT INTO outlooks (team, as_of, body, cover, inputs, inputs_digest) VALUES (%s, %s, %s, %s, %s, %s)
@@ -301,24 +352,25 @@ async def read_outlook(connection: Connection, team: str) -> dict[str, Any] | No
 
 
 async def read_verdicts(connection: Connection, deal: str, teams: Collection[str]) -> dict[str, str]:
-    """By team name, what the team's outlook says of the deal's date."""
+    """By team name, the worst that the team's outlook says of a date of the deal."""
     result = await connection.execute(
-        """
-        SELECT body->>'team', coalesce(cover->'verdicts'->>%s, 'feasible') FROM outlooks
-        WHERE team = ANY(%s) AND inputs IS NOT NULL ORDER BY 1
-        """,
-        (deal, list(teams)),
+        "SELECT body->>'team', cover->'verdicts' FROM outlooks WHERE team = ANY(%s) AND inputs IS NOT NULL ORDER BY 1",
+        (list(teams),),
     )
-    return dict(await result.fetchall())
+    found = {}
+    for name, verdicts in await result.fetchall():
+        own = {verdict for key, verdict in verdicts.items() if deal_of(key) == deal}
+        found[name] = next((verdict for verdict in WORST_FIRST if verdict in own), "feasible")
+    return found
 
 
 async def read_finish(
-    connection: Connection, deals: Collection[str], trials: int
+    connection: Connection, commitments: Collection[str], trials: int
 ) -> dict[str, dict[str, Floats]]:
-    """Finish vectors by deal and team; those of another number of trials cannot be combined and are left out."""
+    """Finish vectors by commitment and team; those of another number of trials cannot be combined and are left out."""
     result = await connection.execute(
-        "SELECT deal_key, team, days FROM finish_vectors WHERE deal_key = ANY(%s) AND length(days) = %s",
-        (list(deals), trials * np.dtype("<f4").itemsize),
+        "SELECT commitment, team, days FROM finish_vectors WHERE commitment = ANY(%s) AND length(days) = %s",
+        (list(commitments), trials * np.dtype("<f4").itemsize),
     )
     found: dict[str, dict[str, Floats]] = defaultdict(dict)
     for deal, team, days in await result.fetchall():
@@ -344,11 +396,11 @@ async def read_team_names(connection: Connection, teams: Collection[str]) -> dic
 
 
 async def read_committed_dates(connection: Connection, deals: Collection[str]) -> dict[str, date]:
-    """What engineering planned: the latest due date of each deal's linked issues, where there is one."""
+    """By commitment, what engineering planned: the latest due date of its issues, where there is one."""
     result = await connection.execute(
         """
-        SELECT d.deal_key, max((i.body->>'due_date')::date) FROM deal_issues d JOIN issues i ON i.key = d.issue
-        WHERE d.deal_key = ANY(%s) AND NOT d.above AND i.body->>'due_date' IS NOT NULL GROUP BY d.deal_key
+        SELECT d.commitment, max((i.body->>'due_date')::date) FROM deal_issues d JOIN issues i ON i.key = d.issue
+        WHERE d.deal_key = ANY(%s) AND NOT d.above AND i.body->>'due_date' IS NOT NULL GROUP BY d.commitment
         """,
         (list(deals),),
     )

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from typing import LiteralString
 
 from risk_engine.domain.slip import PromiseStep
 from risk_engine.store.database import Connection
@@ -30,28 +31,38 @@ class Injection:
     points: float
 
 
-async def read_promise_steps(connection: Connection, deal: str) -> list[PromiseStep]:
-    """How the deal's promise moved, oldest first."""
+async def read_promise_steps(connection: Connection, commitment: str) -> list[PromiseStep]:
+    """How the promise moved, oldest first."""
     result = await connection.execute(
-        "SELECT at, promised_date FROM commitment_history WHERE deal_key = %s ORDER BY id", (deal,)
+        "SELECT at, promised_date FROM commitment_history WHERE commitment = %s ORDER BY id", (commitment,)
     )
     return [PromiseStep(at, promised) for at, promised in await result.fetchall()]
 
 
 async def read_promised_since(connection: Connection, deals: Collection[str]) -> dict[str, datetime]:
-    """By deal that promises something now, since when it does; it outlives a rebuild."""
-    result = await connection.execute(
-        """
-        SELECT deal_key, min(at) FROM commitment_history made
-        WHERE deal_key = ANY(%s) AND promised_date IS NOT NULL AND NOT EXISTS (
-            SELECT FROM commitment_history ended
-            WHERE ended.deal_key = made.deal_key AND ended.id > made.id AND ended.promised_date IS NULL
-        )
-        GROUP BY deal_key
-        """,
-        (list(deals),),
-    )
+    """By deal that promises something now, since when it does without a pause; it outlives a rebuild.
+
+    What was recorded in one go counts as one step: a promise that another takes the place of makes no pause.
+    """
+    result = await connection.execute(_PROMISED_SINCE, (list(deals),))
     return dict(await result.fetchall())
+
+
+_PROMISED_SINCE: LiteralString = """
+    WITH steps AS (
+        SELECT deal_key, recorded_at, at, promised_date IS NOT NULL AS holds,
+            lag(promised_date) OVER (PARTITION BY commitment ORDER BY id) IS NOT NULL AS held
+        FROM commitment_history WHERE deal_key = ANY(%s)
+    ), counted AS (
+        SELECT deal_key, recorded_at, at, holds,
+            sum(holds::int - held::int) OVER (PARTITION BY deal_key ORDER BY recorded_at) AS standing
+        FROM steps
+    )
+    SELECT deal_key, min(at) FROM counted WHERE holds AND recorded_at > ALL (
+        SELECT pause.recorded_at FROM counted pause WHERE pause.deal_key = counted.deal_key AND pause.standing = 0
+    )
+    GROUP BY deal_key
+"""
 
 
 async def read_issue_times(

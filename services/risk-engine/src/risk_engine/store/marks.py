@@ -35,6 +35,20 @@ async def share_join_lock(connection: Connection) -> None:
     await connection.execute("SELECT pg_advisory_xact_lock_shared(%s)", (_JOIN_LOCK,))
 
 
+async def hold_deals(connection: Connection, keys: Iterable[str]) -> None:
+    """Waits until nobody evaluates these deals, and keeps others from it to the end of the transaction.
+
+    Taken before the join lock, in order: an evaluation holds its deals first, too.
+    """
+    await connection.execute(
+        """
+        SELECT pg_advisory_xact_lock(hashtextextended('deal' || subject, 0))
+        FROM unnest(%s::text[]) AS held(subject)
+        """,
+        (sorted(set(keys)),),
+    )
+
+
 async def take_join_lock(connection: Connection) -> None:
     """Held by the evaluation of deals: waits for running ingests, keeps new ones out."""
     await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_JOIN_LOCK,))
@@ -183,6 +197,13 @@ _LOOK_UPS: Mapping[str, LiteralString] = {
         SELECT DISTINCT 'link', s.deal_key FROM unnest(%(keys)s::text[]) AS reference(key)
             JOIN signs s ON s.sign = 'product:' || split_part(reference.key, ':product:', 2)
         WHERE reference.key LIKE '%%:product:%%'
+        UNION SELECT DISTINCT 'deal', d.key FROM unnest(%(keys)s::text[]) AS named(key)
+            JOIN deals d ON d.body->'line_items' @> jsonb_build_array(
+                jsonb_build_object('product_id', substring(named.key FROM '[^:]*$'))
+            )
+        WHERE named.key LIKE '%%:product:%%' AND NOT d.deleted
+        UNION SELECT 'deal', c.deal_key FROM commitments c
+        WHERE EXISTS (SELECT FROM unnest(%(keys)s::text[]) AS named(key) WHERE named.key LIKE '%%:currency:%%')
     """,
     topics.SPRINTS.name: """
         INSERT INTO marks (kind, subject)

@@ -216,6 +216,7 @@ def to_deal(
         custom=wire.custom,
         account_id=wire.account_id,
         created=wire.created_at,
+        modified_on=wire.source_modified_at.date() if wire.source_modified_at else None,
         lines=tuple(_line(wire.org_id, line, products or {}) for line in wire.line_items),
         records=tuple(model.Record(one.object, one.id, one.fields) for one in wire.related),
     )

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import date
 
 from risk_engine.domain.feasibility import WARNING_CLEARS, DealOutlook
-from risk_engine.domain.finding import Finding, money_of
+from risk_engine.domain.finding import Finding, money_of, what_of
 from risk_engine.domain.model import Commitment, Deal
 from risk_engine.domain.rules.levels import fires, percent, severity_of
 
@@ -40,24 +40,26 @@ def late_forecast(
         subject=(deal.key,),
         rule_version=VERSION,
         severity=severity_of(chance, cold=any(team in cold_teams for team in names)),
-        title=f"{deal.name}: {percent(chance)} chance to be done by {promised.isoformat()}",
+        title=f"{what_of(deal, commitment)}: {percent(chance)} chance to be done by {promised.isoformat()}",
         deals=(deal,),
         clears_when=f"the chance to be done by {promised.isoformat()} is {percent(WARNING_CLEARS)} or more",
         next_step="Agree on a date the forecast supports, or move other work of these teams behind it.",
         holds=promised >= today and fires(chance),
-        inhibited_by=_covering(deal, oversold, firing),
+        inhibited_by=_covering(commitment.key, oversold, firing),
         team=", ".join(sorted(names.values())),
         date=promised,
         probability=chance,
         money=money_of((deal,)),
         evidence=_evidence(outlook, names),
-        covers=frozenset({deal.key}),
+        covers=frozenset({commitment.key}),
     )
 
 
-def _covering(deal: Deal, oversold: Iterable[Finding], firing: Collection[str]) -> str | None:
-    """The finding that speaks for the deal already; one nobody is told of hides nothing."""
-    covering = (finding for finding in oversold if deal.key in finding.covers and finding.severity != "info")
+def _covering(commitment: str, oversold: Iterable[Finding], firing: Collection[str]) -> str | None:
+    """The finding that speaks for the promise already; one nobody is told of hides nothing."""
+    covering = (
+        finding for finding in oversold if commitment in finding.covers and finding.severity != "info"
+    )
     told = (finding.fingerprint for finding in covering if finding.holds or finding.fingerprint in firing)
     return min(told, default=None)
 

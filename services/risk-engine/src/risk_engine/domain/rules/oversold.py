@@ -17,14 +17,14 @@ _DEALS_NAMED = 5
 def oversold(
     outlook: TeamOutlook, team_name: str, deals: Mapping[str, Deal], *, unit: Unit = "points"
 ) -> Finding | None:
-    """The team's first breaking date, from today on; None when every date clears.
+    """The team's first breaking date, from today on; None when every date clears. ``deals``: by commitment.
 
     A date already past with work still open keeps an alert that fires, but starts none.
     """
     due = outlook.breaking or outlook.first_below(WARNING_CLEARS) or _overdue(outlook)
     if due is None:
         return None
-    late = tuple(deals[key] for key in due.deals)
+    late = tuple({deals[key].key: deals[key] for key in due.deals}.values())
     return Finding(
         kind="oversold",
         subject=(outlook.team,),

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import date
 
 from risk_engine.domain.calendar import IsWorkingDay, business_days_between
-from risk_engine.domain.finding import Finding, money_of
+from risk_engine.domain.finding import Finding, money_of, what_of
 from risk_engine.domain.links import BELIEVED
 from risk_engine.domain.model import Commitment, Deal, Link
 
@@ -39,7 +39,7 @@ def unlinked_commitment(
         subject=(deal.key,),
         rule_version=VERSION,
         severity="warning",
-        title=f"{deal.name}: promised for {promised.isoformat()}, on nobody's board",
+        title=f"{what_of(deal, commitment)}: promised for {promised.isoformat()}, on nobody's board",
         deals=(deal,),
         clears_when="the deal names an issue that exists, or no longer promises a date",
         next_step="Find or create the issue and write its key into the deal's Jira field.",
@@ -47,7 +47,7 @@ def unlinked_commitment(
         date=promised,
         money=money_of((deal,)),
         evidence=_evidence(links, entered, waited),
-        covers=frozenset({deal.key}),
+        covers=frozenset({commitment.key}),
     )
 
 

@@ -1,0 +1,1 @@
+"""How the API answers: who may ask, what they may see, and in which form."""

@@ -1,0 +1,99 @@
+"""Promises from CSV: every good line is read, every other is named with its field and the fix."""
+
+import pytest
+
+from risk_engine.declare.table import Read, Refused, read_table
+from risk_engine.problems import ProblemError
+
+HEADER = "deal,promised_date,deliverable,need,issues,evidence,declared_by,amount,currency\n"
+
+
+def lines_of(text: str | bytes) -> list[Read | Refused]:
+    return list(read_table(text if isinstance(text, bytes) else text.encode()))
+
+
+def test_a_full_line_says_everything() -> None:
+    (line,) = lines_of(HEADER + 'o:1,2027-06-30,SSO,Blocker,"A-1; A-2 s:3","said, twice",Ada,1200.50,EUR\n')
+    assert isinstance(line, Read)
+    promise = line.promise
+    assert (line.line, promise.deal, promise.promised_date.isoformat()) == (2, "o:1", "2027-06-30")
+    assert (promise.need, promise.issues, promise.evidence) == (
+        "blocker",
+        ("A-1", "A-2", "s:3"),
+        "said, twice",
+    )
+    assert promise.amount is not None
+    assert (str(promise.amount.amount), promise.amount.currency) == ("1200.50", "EUR")
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_what_a_swedish_excel_saves_is_read_too(separator: str) -> None:
+    text = f"\ufeffDeal{separator}Promised_Date\r\no:1{separator}2027-06-30\r\n\r\n"
+    (line,) = lines_of(text)
+    assert isinstance(line, Read)
+
+
+BAD = [
+    ("o:1,soon", "promised_date", "YYYY-MM-DD"),
+    (",2027-06-30", "deal", "add"),
+    ("o:1,2027-06-30,extra", "", "quote"),
+    ("o:1", "", "quote"),
+    ('o:1,"2027-06-30"x', "", "quotation"),
+    ("o:\x07,2027-06-30,", "", ""),
+]
+
+
+def test_each_bad_line_is_named_and_its_neighbours_are_read() -> None:
+    body = "".join(f"{bad}\no:{place},2027-06-30\n" for place, (bad, _, _) in enumerate(BAD[:5]))
+    found = lines_of("deal,promised_date\n" + body)
+    refused = [one for one in found if isinstance(one, Refused)]
+    assert [one.line for one in refused] == [2, 4, 6, 8, 10]
+    assert [one.field for one in refused] == [field for _, field, _ in BAD[:5]]
+    for one, (_, _, fix) in zip(refused, BAD, strict=False):
+        assert fix in one.fix
+        assert one.detail
+    assert sum(isinstance(one, Read) for one in found) == 5
+
+
+@pytest.mark.parametrize(
+    ("cells", "field"),
+    [
+        ("o:1,2027-06-30,,must,,,,,", "need"),
+        ("o:1,2027-06-30,,,,,,-5,EUR", "amount.amount"),
+        ("o:1,2027-06-30,,,,,,much,EUR", "amount.amount"),
+        ("o:1,2027-06-30,,,,,,5,", "amount.currency"),
+        ("o:1,2027-06-30,,,,,,5,euro", "amount.currency"),
+        (f"o:1,2027-06-30,{'x' * 201},,,,,,", "deliverable"),
+        ("o:1,2027-06-30,a\x00b,,,,,,", "deliverable"),
+    ],
+)
+def test_a_bad_value_names_its_field(cells: str, field: str) -> None:
+    (line,) = lines_of(HEADER + cells + "\n")
+    assert isinstance(line, Refused)
+    assert line.field == field
+    assert line.fix
+
+
+def test_bytes_that_are_no_utf8_cost_their_own_line_only() -> None:
+    found = lines_of(
+        "deal,promised_date,evidence\no:1,2027-06-30,p\u00e5\n".encode() + b"o:2,2027-06-30,p\xe5\n"
+    )
+    assert isinstance(found[0], Read)
+    assert isinstance(found[1], Refused)
+    assert found[1].fix == "save the file as UTF-8"
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("", "file"),
+        ("deal\no:1\n", "promised_date"),
+        ("deal,promised_date,colour\n", "colour"),
+        ("deal,promised_date,deal\n", "file"),
+    ],
+)
+def test_a_file_without_a_usable_header_is_refused_as_a_whole(text: str, field: str) -> None:
+    with pytest.raises(ProblemError) as caught:
+        lines_of(text)
+    assert caught.value.field == field
+    assert caught.value.fix
