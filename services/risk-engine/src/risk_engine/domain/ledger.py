@@ -108,7 +108,7 @@ def links_of(entry: Entry, deal_links: tuple[Link, ...], resolve: Resolve) -> tu
         issue = name if ":" in name else resolve(name)
         if issue is not None:
             found.setdefault(issue, set()).add(name)
-    confidence, basis = _CONFIDENCE[entry.basis], (f"{entry.basis} {entry.source}".strip(),)
+    confidence, basis = _CONFIDENCE[entry.basis], (entry.basis,)
     return tuple(Link(issue, tuple(sorted(found[issue])), confidence, basis) for issue in sorted(found))
 
 

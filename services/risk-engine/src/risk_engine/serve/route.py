@@ -7,12 +7,13 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Annotated, Any, get_args
 
 import psycopg
-from fastapi import Depends, FastAPI, HTTPException, Request, Response, Security
+from fastapi import Depends, FastAPI, Request, Response, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel
+from starlette.exceptions import HTTPException
 
 from risk_engine.problems import ProblemError, invalid, problem
 from risk_engine.serve.gate import LOCAL, Gate
@@ -84,8 +85,8 @@ class ProblemRoute(APIRoute):
                 return problem(error.status, error.detail, field=error.field, fix=error.fix)
             except RequestValidationError as error:
                 return invalid(error)
-            except HTTPException as error:
-                return problem(error.status_code, str(error.detail))
+            except HTTPException as error:  # the framework's own, of a body that is no text
+                return problem(422, str(error.detail), field="body", fix="send valid JSON in UTF-8")
             except (psycopg.DataError, UnicodeEncodeError) as error:
                 return problem(
                     422, f"it holds what no database keeps: {error}", fix="leave such characters out"
