@@ -7,6 +7,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
@@ -19,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import APIOperation, Case, GenerationMode
 from schemathesis.core.result import Ok
-from tests.risk_engine.company import LATER, SOON, Company, promise
+from tests.risk_engine.company import LATER, NOW, SOON, Company, promise
 from tests.risk_engine.counter import api_of, client_of, counter
 from tests.risk_engine.engine import Engine
 
@@ -29,13 +30,24 @@ from troth_contracts.values import Money
 
 it = Company()
 ACCOUNT = f"{it.org}:acc-1"
-SECRETS = ("Canary", "4711.17", "4,711", "4711")
-"""Parts of every name and amount of the planted deal."""
+SECRETS = ("Canary", "4711", "4,711", "Deal ", "Ada", "1000.50", "1,000")
+"""Parts of every name and amount of the planted deals, and of the company's own."""
+HIDDEN = {
+    "TROTH_RISK_HIDE_AMOUNTS_FROM": "viewer,planner",
+    "TROTH_RISK_HIDE_NAMES_FROM": "viewer,planner",
+}
 
 
 def planted() -> list[Any]:
-    """A deal whose every name and amount can be told from anything else, oversold, with two commitments."""
+    """A deal whose every name and amount can be told from anything else, oversold, with two commitments; its copy."""
     amount = Money(amount=Decimal("4711.17"), currency="EUR")
+    copied = it.deal(
+        "copied",
+        name="Canary deal (copy)",
+        account_id="acc-1",
+        created_at=NOW - timedelta(days=1),
+        custom=promise(SOON, "ATL-2, ATL-3, BOR-20"),
+    )
     return [
         it.user("owner-9", "Canary Seller"),
         it.deal(
@@ -45,12 +57,14 @@ def planted() -> list[Any]:
             account_id="acc-1",
             account_name="Canary Foods",
             amount=amount,
+            created_at=NOW - timedelta(days=90),
             next_step="Canary reports by 2027-02-01",
             custom=promise(SOON, "ATL-2, ATL-3, BOR-20"),
             line_items=(
                 crm.LineItem(id="l1", description="Canary ATL-4", total_price=amount, service_date=LATER),
             ),
         ),
+        copied,
     ]
 
 
@@ -68,6 +82,12 @@ async def plant(engine: Engine, client: httpx.AsyncClient) -> None:
     }
     answer = await client.post("/commitments", json=said)
     assert answer.status_code == 201, answer.text
+    answered = {"kind": "link", "subject": it.deal_key("secret"), "target": "ATL-5", "by": "Canary Carl"}
+    confirmed = await client.post("/links/confirm", json=answered)
+    assert confirmed.status_code == 200, confirmed.text
+    field = {"kind": "field", "subject": it.org, "target": "field Jira_Key__c", "by": "Canary Carl"}
+    assert (await client.post("/links/confirm", json=field)).status_code == 200
+    await engine.evaluate()
     check = {"date": LATER.isoformat(), "deal": it.deal_key("secret"), "store": True}
     kept = await client.post("/promise-check", json=check)
     assert kept.status_code == 200, kept.text
@@ -115,7 +135,38 @@ async def test_what_a_role_may_not_see_is_in_no_answer_of_any_route(postgres: st
                         found = [one for one in SECRETS if one in answer.text]
                         assert role != "viewer" or not found, (path, form, found, answer.text)
                         seen[role] += answer.text
-        assert all(one in seen["planner"] for one in ("Canary", "4711.17"))
+        assert all(one in seen["planner"] for one in ("Canary", "4711.17", "(copy)", "Carl", "looks copied"))
+        assert all(word in seen["viewer"] for word in ("Jira_Key__c", '"basis":"declared"', "ATL-5"))
+
+
+async def test_what_a_role_may_not_see_is_in_no_answer_to_what_it_does(postgres: str, tmp_path: Path) -> None:
+    """Here planners see neither amounts nor names, in what they read back after writing no more than elsewhere."""
+    bearer = tokens_at(tmp_path / "tokens")
+    async with counter(postgres) as (engine, local):
+        await plant(engine, local)
+        key, line = it.deal_key("secret"), f"{it.deal_key('secret')}~line-l1"
+        told = (await local.get("/commitments", params={"basis": "declared"})).json()
+        day, late = LATER.isoformat(), it.deal_key("late")
+        link = {"kind": "link", "subject": key, "target": "ATL-6", "by": "me"}
+        asked: list[tuple[str, str, Any, int]] = [
+            ("POST", "/promise-check", {"date": SOON.isoformat(), "issues": ["BOR-10", "ATL-2"]}, 200),
+            ("POST", "/promise-check", {"date": SOON.isoformat(), "deal": key}, 200),
+            ("POST", "/commitments", {"deal": key, "promised_date": day}, 201),
+            ("PATCH", f"/commitments/{told[0]['key']}", {"need": "nice"}, 200),
+            ("PATCH", f"/commitments/{line}", {"need": "nice"}, 404),
+            ("DELETE", f"/commitments/{line}", None, 404),
+            ("DELETE", f"/commitments/{key}", None, 200),
+            ("POST", "/commitments/import", f"deal,promised_date\n{late},{day}\n{key},2020-01-01\n", 200),
+            *(("POST", f"/links/{answer}", link, 200) for answer in ("confirm", "reject", "reopen")),
+        ]
+        app = api_of(engine, TROTH_RISK_TOKENS_PATH=str(tmp_path / "tokens"), **HIDDEN)
+        async with client_of(app, **bearer["planner"]) as client:
+            for method, path, body, status in asked:
+                sent = {"content": body} if isinstance(body, str) else {"json": body}
+                answer = await client.request(method, path, **sent)
+                assert answer.status_code == status, (path, answer.text)
+                found = [one for one in SECRETS if one in answer.text]
+                assert not found, (method, path, found, answer.text)
 
 
 async def test_each_role_may_do_what_its_name_says(postgres: str, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import random
 from datetime import date, timedelta
 from decimal import Decimal
+from typing import Any
 
 import httpx
 import msgspec
@@ -20,7 +21,7 @@ from risk_engine.api import add_routes
 from risk_engine.domain.book import TeamInputs, joins_of, open_book, read_book
 from risk_engine.domain.feasibility import evaluate_deal
 from risk_engine.store import database as store
-from troth_contracts import jira
+from troth_contracts import crm, jira
 
 
 def links_to(number: int) -> tuple[jira.IssueLink, ...]:
@@ -40,7 +41,7 @@ async def settle(engine: Engine) -> None:
 
 
 async def test_ten_assessments_follow_from_their_stored_inputs_and_seed(postgres: str) -> None:
-    """Chosen at random, recomputed from JSON alone, with nothing of the engine's state."""
+    """Chosen at random, with every commitment of the deal, recomputed from JSON alone: nothing of the engine's state."""
     it = Company()
     likely = [
         it.deal(
@@ -49,6 +50,9 @@ async def test_ten_assessments_follow_from_their_stored_inputs_and_seed(postgres
             is_won=False,
             is_closed=False,
             probability=Decimal(70 + n),
+            line_items=(
+                crm.LineItem(id="l1", service_date=SOON + timedelta(days=11 * n), description="FOX-1 ATL-4"),
+            ),
         )
         for n in range(8)
     ]
@@ -64,15 +68,31 @@ async def test_ten_assessments_follow_from_their_stored_inputs_and_seed(postgres
     chosen = random.Random(20261101).sample(told, 10)
     for deal, body, digests in chosen:
         inputs = [teams[team, digest] for team, digest in digests.items()]
-        finish = {item.team: read_book(open_book(item)).outlook.finish[deal] for item in inputs}
-        own = next(found for found in inputs[0].promises if found.deal == deal)
-        again = evaluate_deal(deal, finish, joins_of(own, inputs[0].trials), own.promised)
-        assert again.p_on_time is not None
-        assert round(again.p_on_time, 4) == body["p_on_time"], deal
-        days = {name: str(getattr(again, name)) for name in ("p50", "p85", "p95")}
-        assert days == {name: body[f"forecast_{name}"] for name in days}, deal
         assert (body["seed"], body["trials"]) == ("troth-1", inputs[0].trials)
+        for said in body["commitments"]:
+            recomputed = read_again(said["key"], inputs)
+            assert recomputed == {name: said[name] for name in recomputed}, said["key"]
+        whole = next(said for said in body["commitments"] if said["key"] == deal)
+        assert {name: body[name] for name in NUMBERS} == {name: whole[name] for name in NUMBERS}, deal
     assert any(0 < body["p_on_time"] < 1 for _, body, _ in chosen)
+    assert any(len(body["commitments"]) == 2 for _, body, _ in chosen)
+
+
+NUMBERS = ("p_on_time", "forecast_p50", "forecast_p85", "forecast_p95")
+
+
+def read_again(commitment: str, inputs: list[TeamInputs]) -> dict[str, Any]:
+    """What the inputs of its teams come to, trial by trial."""
+    own = next(found for told in inputs for found in told.promises if found.key == commitment)
+    finish = {}
+    for told in inputs:
+        vectors = read_book(open_book(told)).outlook.finish
+        if commitment in vectors:
+            finish[told.team] = vectors[commitment]
+    again = evaluate_deal(commitment, finish, joins_of(own, inputs[0].trials), own.promised)
+    assert again.p_on_time is not None
+    days = (str(again.p50), str(again.p85), str(again.p95))
+    return dict(zip(NUMBERS, (round(again.p_on_time, 4), *days), strict=True))
 
 
 async def test_an_outlook_is_the_reading_of_its_stored_inputs(postgres: str) -> None:

@@ -179,8 +179,8 @@ STEPS: list[Step] = [
 ]
 
 
-async def test_the_ledger_as_of_a_moment_is_what_a_replay_up_to_it_tells(postgres: str) -> None:
-    """Each step an hour after the last; every moment is compared with what an engine told that was fed no more.
+async def test_the_ledger_as_of_a_moment_is_what_it_told_then(postgres: str) -> None:
+    """Each step an hour after the last; every moment is compared with what was told at it.
 
     Names are today's: a deal that was deleted since has none.
     """

@@ -55,6 +55,24 @@ def test_each_bad_line_is_named_and_its_neighbours_are_read() -> None:
     assert sum(isinstance(one, Read) for one in found) == 5
 
 
+def test_a_quotation_mark_that_nothing_closes_costs_its_own_line_only() -> None:
+    """At the end of the file, before a line with quotes of its own, and where a value spans lines as it may."""
+    body = (
+        'o:1,2027-06-30,"said by phone\n'
+        "o:2,2027-06-30,\n"
+        'o:3,2027-06-30,"said\ntwice, so far"\n'
+        'o:4,"2027-06-30,\n'
+        'o:5,2027-06-30,"mail, 3 May"\n'
+        'o:6,2027-06-30,"the rest\n'
+        "o:7,2027-06-30,\n"
+    )
+    found = lines_of("deal,promised_date,evidence\n" + body)
+    assert [one.line for one in found if isinstance(one, Refused)] == [2, 6, 8]
+    read = {one.promise.deal: one.promise.evidence for one in found if isinstance(one, Read)}
+    assert read == {"o:2": "", "o:3": "said\ntwice, so far", "o:5": "mail, 3 May", "o:7": ""}
+    assert all("close every one" in one.fix for one in found if isinstance(one, Refused))
+
+
 @pytest.mark.parametrize(
     ("cells", "field"),
     [

@@ -1,6 +1,7 @@
 """The promise check on the command line: what is sent, what is printed, and how a refusal reads."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -8,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from risk_engine import cli
-from risk_engine.answer.client import HERE, UnansweredError, ask, ask_why
+from risk_engine.answer.client import HERE, TOKEN, UnansweredError, ask, ask_why, send_file
 from risk_engine.settings import EngineSettings
 from troth_chassis.settings import load_settings
 
@@ -89,3 +90,47 @@ def test_the_slip_is_printed_in_words_or_whole(monkeypatch: pytest.MonkeyPatch) 
     printed = CliRunner().invoke(cli.cli, ["slip", "00D:006"])
     assert (printed.exit_code, printed.stdout.splitlines()) == (0, answer["explanation"])
     assert json.loads(CliRunner().invoke(cli.cli, ["slip", "00D:006", "--json"]).stdout) == answer
+
+
+def test_an_import_prints_every_line_that_was_left_out_and_says_so_by_its_exit_code(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    problem = {
+        "line": 3,
+        "field": "promised_date",
+        "detail": "2020-01-01 is past",
+        "fix": "promise a later day",
+    }
+    report: dict[str, Any] = {"dry_run": False, "lines": 2, "added": 1, "changed": 0, "unchanged": 0}
+    sent: list[httpx.Request] = []
+
+    def answering(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        problems = [problem] if request.content != b"good" else []
+        return httpx.Response(200, json=report | {"refused": len(problems), "problems": problems})
+
+    def sending(content: bytes, _url: str, *, dry_run: bool) -> dict[str, Any]:
+        return send_file(content, "http://engine", dry_run=dry_run, transport=httpx.MockTransport(answering))
+
+    monkeypatch.setattr(cli, "send_file", sending)
+    monkeypatch.setenv(TOKEN, "troth_x")
+    file = tmp_path / "promises.csv"
+    file.write_bytes(b"deal,promised_date")
+    run = CliRunner().invoke
+    some = run(cli.cli, ["import", str(file), "--dry-run"])
+    assert (some.exit_code, some.stdout.splitlines()) == (
+        1,
+        [
+            "line 3: promised_date: 2020-01-01 is past; promise a later day",
+            "2 lines: 1 added, 0 changed, 0 as they were, 1 left out",
+        ],
+    )
+    assert (str(sent[0].url), sent[0].content) == (
+        "http://engine/commitments/import?dry_run=true",
+        b"deal,promised_date",
+    )
+    assert sent[0].headers["authorization"] == "Bearer troth_x"
+    file.write_bytes(b"good")
+    assert run(cli.cli, ["import", str(file)]).exit_code == 0
+    gone = run(cli.cli, ["import", str(tmp_path / "none.csv")])
+    assert (gone.exit_code, "none.csv" in gone.stderr) == (2, True)

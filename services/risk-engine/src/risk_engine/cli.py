@@ -144,7 +144,7 @@ def import_promises(
     as_json: Annotated[bool, typer.Option("--json", help="The whole report.")] = False,
     url: Annotated[str, typer.Option(envvar="TROTH_RISK_URL", help="Where a risk-engine runs.")] = HERE,
 ) -> None:
-    """Import promises into a running risk-engine. Exit code 1: some lines were left out, 2: all were."""
+    """Import promises into a running risk-engine. Exit code 1: some lines were left out, 2: the file cannot be read."""
     try:
         report = send_file(file.read_bytes(), url, dry_run=dry_run)
     except (UnansweredError, OSError) as error:

@@ -47,8 +47,9 @@ def add_slip_routes(app: FastAPI, desk: SlipDesk) -> None:
 
 def add_link_routes(app: FastAPI, desk: LinkDesk) -> None:
     """Adds ``/links``: why deals and issues are linked, what is suggested, and the answers to that."""
+    problems: Any = PROBLEMS
 
-    @app.get("/links")
+    @app.get("/links", responses=CSV | problems)
     async def links(
         deal: str | None = None,
         issue: str | None = None,
@@ -59,27 +60,27 @@ def add_link_routes(app: FastAPI, desk: LinkDesk) -> None:
         """Links and suggestions with confidence and basis; ``issue`` is ``<site>:<id>`` or an issue key."""
         return await desk.links(deal, issue, believed=believed, limit=limit, offset=offset)
 
-    @app.get("/links/fields")
+    @app.get("/links/fields", responses=CSV | problems)
     async def link_fields() -> list[dict[str, Any]]:
         """Fields in which keys were found: fill rate, hit rate, and what each is taken for."""
         return await desk.fields()
 
-    @app.get("/links/suggestions")
+    @app.get("/links/suggestions", responses=problems)
     async def link_suggestions(limit: Page = 100, offset: Start = 0) -> dict[str, list[dict[str, Any]]]:
         """What waits for an answer: fields, products, links; conflicts are told."""
         return await desk.suggestions(limit, offset)
 
-    @app.post("/links/confirm")
+    @app.post("/links/confirm", responses=problems)
     async def confirm(body: LinkAnswerBody) -> dict[str, Any]:
         """Says that it is so: a field holds keys, a product is that version, a deal needs that issue."""
         return await desk.answer("confirmed", body)
 
-    @app.post("/links/reject")
+    @app.post("/links/reject", responses=problems)
     async def reject(body: LinkAnswerBody) -> dict[str, Any]:
         """Says that it is not so; it is never suggested again."""
         return await desk.answer("rejected", body)
 
-    @app.post("/links/reopen")
+    @app.post("/links/reopen", responses=problems)
     async def reopen(body: LinkAnswerBody) -> dict[str, Any]:
         """Takes an earlier answer back."""
         return await desk.answer("open", body)

@@ -28,6 +28,7 @@ COLUMNS = (
 REQUIRED = ("deal", "promised_date")
 MOST_ROWS = 20_000
 _SEPARATORS = re.compile(r"[\s;,]+")
+_QUOTE = "write quotation marks inside a value twice, and close every one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +52,10 @@ class Read:
 def read_table(content: bytes) -> Iterator[Read | Refused]:
     """Every line that is not empty. Raises ProblemError where the header already is wrong."""
     text = content.decode("utf-8-sig", "surrogateescape")
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
-    header = _header(next(_lines(reader), None))
+    rows = _rows(io.StringIO(text, newline="").readlines(), _delimiter(text))
+    header = _header(next(rows, None))
     count = 0
-    for line, row in _lines(reader):
+    for line, row in rows:
         if isinstance(row, Refused):
             yield row
         elif any(cell.strip() for cell in row):
@@ -66,17 +67,28 @@ def read_table(content: bytes) -> Iterator[Read | Refused]:
             yield _read(line, row, header)
 
 
-def _lines(reader: Any) -> Iterator[tuple[int, list[str] | Refused]]:
-    """Rows with the line each begins on; a quotation mark that breaks the form costs its own line only."""
-    while True:
-        line = reader.line_num + 1
+def _rows(lines: Sequence[str], delimiter: str) -> Iterator[tuple[int, list[str] | Refused]]:
+    """Rows with the line each begins on; a quotation mark that nothing closes costs its own line only.
+
+    It swallows what follows it up to the next quotation mark, so reading goes on with the line after its own.
+    """
+    at = width = 0
+    while at < len(lines):
+        following = map(lines.__getitem__, range(at, len(lines)))
+        reader = csv.reader(following, delimiter=delimiter, strict=True)
         try:
-            yield line, next(reader)
-        except StopIteration:
-            return
+            row = next(reader)
         except csv.Error as error:
-            fix = "write quotation marks inside a value twice, and close every one"
-            yield line, Refused(line, "", str(error), fix)
+            yield at + 1, Refused(at + 1, "", str(error), _QUOTE)
+            at += 1
+            continue
+        width = width or len(row)
+        if reader.line_num > 1 and len(row) != width:
+            yield at + 1, Refused(at + 1, "", "a quotation mark is not closed", _QUOTE)
+            at += 1
+        else:
+            yield at + 1, row
+            at += reader.line_num
 
 
 def _delimiter(text: str) -> str:

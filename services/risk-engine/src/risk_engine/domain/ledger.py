@@ -177,13 +177,13 @@ def _of_line(deal: Deal, line: Line, state: State, policy: CommitPolicy, *, assu
             title,
             line.service_date,
             "line",
-            f"service date of {title}",
+            f"OpportunityLineItem.ServiceDate {line.id}",
             state if counts else "candidate",
             issues=issues,
             amount=line.total,
         )
     elif assume and deal.close_date is not None:
-        source = f"close date, {title} has no date of its own"
+        source = f"Opportunity.CloseDate, for want of OpportunityLineItem.ServiceDate {line.id}"
         yield Entry(
             deal.key, part, title, deal.close_date, "close_date", source, "candidate", amount=line.total
         )

@@ -27,6 +27,7 @@ AMOUNTS = frozenset(
 NAMES = frozenset(
     {
         "account",
+        "answered_by",
         "deal_name",
         "declared_by",
         "deliverable",
@@ -53,6 +54,9 @@ TEXTS = frozenset(
     }
 )
 """Sentences that may tell either."""
+_REASONS = "basis"
+"""A word of the ledger or what an answer was computed from; but a list of sentences where it says why a link is
+believed (copied from which deal, confirmed by whom)."""
 
 
 def hidden_from(caller: Caller, sight: Sight) -> frozenset[str]:
@@ -68,10 +72,14 @@ def redacted(told: Any, hidden: frozenset[str]) -> Any:
         return [redacted(one, hidden) for one in told]
     if isinstance(told, Mapping):
         return {
-            name: _emptied(value) if name in hidden else redacted(value, hidden)
+            name: _emptied(value) if _is_hidden(name, value, hidden) else redacted(value, hidden)
             for name, value in told.items()
         }
     return told
+
+
+def _is_hidden(name: str, value: Any, hidden: frozenset[str]) -> bool:
+    return name in hidden or (bool(hidden) and name == _REASONS and isinstance(value, list))
 
 
 def _emptied(value: Any) -> Any:

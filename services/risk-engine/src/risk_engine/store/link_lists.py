@@ -21,9 +21,9 @@ async def list_links(
     result = await connection.execute(
         """
         SELECT l.deal_key, d.body->>'name', l.issue, i.body->>'issue_key', i.body->>'summary', l.mentions,
-            l.confidence, l.basis, l.conflict, c.deal_key IS NOT NULL
+            l.confidence, l.basis, l.conflict,
+            EXISTS (SELECT FROM commitments c WHERE c.deal_key = l.deal_key)
         FROM links l JOIN deals d ON d.key = l.deal_key LEFT JOIN issues i ON i.key = l.issue
-        LEFT JOIN commitments c USING (deal_key)
         WHERE (%(deal)s::text IS NULL OR l.deal_key = %(deal)s)
             AND (%(issue)s::text IS NULL OR l.issue = %(issue)s OR i.body->>'issue_key' = %(issue)s)
             AND l.confidence >= %(at_least)s AND l.confidence < %(below)s
