@@ -39,15 +39,8 @@ HIDDEN = {
 
 
 def planted() -> list[Any]:
-    """A deal whose every name and amount can be told from anything else, oversold, with two commitments; its copy."""
+    """A deal whose every name and amount can be told from anything else, oversold, with two commitments."""
     amount = Money(amount=Decimal("4711.17"), currency="EUR")
-    copied = it.deal(
-        "copied",
-        name="Canary deal (copy)",
-        account_id="acc-1",
-        created_at=NOW - timedelta(days=1),
-        custom=promise(SOON, "ATL-2, ATL-3, BOR-20"),
-    )
     return [
         it.user("owner-9", "Canary Seller"),
         it.deal(
@@ -64,8 +57,19 @@ def planted() -> list[Any]:
                 crm.LineItem(id="l1", description="Canary ATL-4", total_price=amount, service_date=LATER),
             ),
         ),
-        copied,
     ]
+
+
+def copied() -> Any:
+    """The deal again, taken for a copy by its name, account and keys."""
+    return it.deal(
+        "copied",
+        name="Canary deal (copy)",
+        account_id="acc-1",
+        account_name="Canary Foods",
+        created_at=NOW - timedelta(days=1),
+        custom=promise(SOON, "ATL-2, ATL-3, BOR-20"),
+    )
 
 
 async def plant(engine: Engine, client: httpx.AsyncClient) -> None:
@@ -120,6 +124,7 @@ async def test_what_a_role_may_not_see_is_in_no_answer_of_any_route(postgres: st
     """Every reading route there is, as JSON and as CSV, with a deal whose names and amounts are canaries."""
     bearer = tokens_at(tmp_path / "tokens")
     async with counter(postgres) as (engine, local):
+        await engine.take([copied()])
         await plant(engine, local)
         told = (await local.get("/commitments", params={"basis": "declared"})).json()
         app = api_of(engine, TROTH_RISK_TOKENS_PATH=str(tmp_path / "tokens"))
@@ -143,6 +148,7 @@ async def test_what_a_role_may_not_see_is_in_no_answer_to_what_it_does(postgres:
     """Here planners see neither amounts nor names, in what they read back after writing no more than elsewhere."""
     bearer = tokens_at(tmp_path / "tokens")
     async with counter(postgres) as (engine, local):
+        await engine.take([copied()])
         await plant(engine, local)
         key, line = it.deal_key("secret"), f"{it.deal_key('secret')}~line-l1"
         told = (await local.get("/commitments", params={"basis": "declared"})).json()
