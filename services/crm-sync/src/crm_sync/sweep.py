@@ -2,7 +2,8 @@
 
 A deal that Salesforce no longer shows is deleted only when its deletion log says so; else it is invisible, which
 sharing and permissions can cause, and stays published (reference: section 8, deletes). What changed since the last
-poll differs, too, and was not missed: it is the next poll's, so differences are confirmed when the polls had their turn.
+poll differs, too, and was not missed: it is the next poll's, so differences are confirmed when the polls had their
+turn.
 """
 
 from __future__ import annotations

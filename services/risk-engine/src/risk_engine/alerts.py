@@ -16,7 +16,7 @@ from risk_engine.domain.finding import Finding
 from risk_engine.domain.lifecycle import Transition, transition
 from risk_engine.domain.model import Deal, Money
 from risk_engine.metrics import EngineMetrics
-from risk_engine.store.alerts import KeptAlert, read_alerts, read_notices, write_transitions
+from risk_engine.store.alerts import KeptAlert, NoticeQuery, read_alerts, read_notices, write_transitions
 from risk_engine.store.database import Connection
 from risk_engine.store.outbox import Parcel, enqueue
 from risk_engine.store.progress import end_quiet_start, is_digested, may_notify
@@ -130,7 +130,7 @@ class Alerts:
         since = await end_quiet_start(connection, now)
         if since is None:
             return False
-        firing = await read_notices(connection, "firing")
+        firing = await read_notices(connection, NoticeQuery("firing"))
         if firing and self._has_webhook:
             parcel = Parcel(
                 f"digest-{int(since.timestamp() * 1000)}", "webhook", "digest", digest_body(firing, now)

@@ -133,7 +133,7 @@ async def _account_page(
     found = await read_deal_rows(connection, after="", limit=_WHOLE, account=key)
     deals = [_with_quarter(row, fiscal_year) for row in found]
     query = LedgerQuery(clock.now(), account=key, limit=_WHOLE)
-    alerts = NoticeQuery("firing", deals=[row["key"] for row in deals], limit=_WHOLE)
+    alerts = NoticeQuery("firing", deals=[row["key"] for row in deals])
     commitments = await read_ledger(connection, query)
     return {
         "account_key": key,

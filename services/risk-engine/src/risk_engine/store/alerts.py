@@ -75,7 +75,7 @@ class NoticeQuery:
     """Only alerts about any of these."""
     after: tuple[str, str] | None = None
     """Moment and id of the alert that the last page ended with."""
-    limit: int = 100
+    limit: int | None = None
 
 
 async def read_notices(connection: Connection, query: NoticeQuery) -> list[dict[str, Any]]:
