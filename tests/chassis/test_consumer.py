@@ -8,7 +8,7 @@ import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaConnectionError
 
-from troth_chassis.consumer import Batch, ConsumerLimits, Partition, PartitionConsumer
+from troth_chassis.consumer import Batch, ConsumerLimits, Partition, PartitionConsumer, Seat
 from troth_chassis.errors import ConfigurationError, OwnershipLostError, TransientError
 
 PART = TopicPartition("deals", 0)
@@ -105,7 +105,7 @@ class Stage:
         client = self.client
 
         class Fed(PartitionConsumer):
-            def _build(self) -> FakeClient:
+            def _build(self, _seat: Seat | None) -> FakeClient:
                 return client
 
         self.consumer = Fed("fake", group="g", topics=["deals"], offsets=self.store, handler=self.store)

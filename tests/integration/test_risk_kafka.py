@@ -347,8 +347,10 @@ async def holes_in_sequences(engine: Engine) -> list[tuple[object, ...]]:
 
 
 @contextlib.asynccontextmanager
-async def child(kafka: str, postgres: str, group: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    command = ["-m", "tests.risk_engine.replica", kafka, postgres, group, "6000"]
+async def child(
+    kafka: str, postgres: str, group: str, session_ms: int = 6_000
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    command = ["-m", "tests.risk_engine.replica", kafka, postgres, group, str(session_ms)]
     process = await asyncio.create_subprocess_exec(sys.executable, *command, cwd=ROOT, stdout=PIPE)
     try:
         async with asyncio.timeout(DEADLINE):

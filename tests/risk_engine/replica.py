@@ -8,6 +8,7 @@ import contextlib
 import sys
 from collections.abc import AsyncIterator, Iterable
 from datetime import datetime
+from functools import partial
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from tests.risk_engine.company import NOW
@@ -15,6 +16,7 @@ from tests.risk_engine.engine import Engine, open_engine
 
 from risk_engine.ingest import Probe, no_probe
 from risk_engine.store.offsets import StoredOffsets
+from risk_engine.store.seats import take_seat
 from risk_engine.store.states import INGESTED
 from troth_chassis.clock import SystemClock
 from troth_chassis.consumer import ConsumerLimits, PartitionConsumer
@@ -36,9 +38,11 @@ class StillClock(SystemClock):
 
 
 class Replica:
-    """Consumer, ingest and evaluator over one database, as several of them share the work."""
+    """Consumer, ingest and evaluator over one database, as several of them share the work; seated at its ``url``."""
 
-    def __init__(self, bootstrap: str, engine: Engine, group: str, limits: ConsumerLimits) -> None:
+    def __init__(
+        self, bootstrap: str, engine: Engine, group: str, limits: ConsumerLimits, url: str | None = None
+    ) -> None:
         self.engine = engine
         self.consumer = PartitionConsumer(
             bootstrap,
@@ -47,6 +51,7 @@ class Replica:
             offsets=StoredOffsets(engine.database),
             handler=engine.ingest,
             limits=limits,
+            take_seat=partial(take_seat, url, group) if url else None,
         )
         engine.evaluator._lag = self.consumer.lag
         self._loops = (Loop("ingest", self.consumer.run), Loop("evaluate", engine.evaluator.run))
@@ -81,7 +86,7 @@ async def open_replica(
 ) -> AsyncIterator[Replica]:
     """Running until left."""
     async with open_engine(url, clock=StillClock(), probe=probe) as engine:
-        replica = Replica(bootstrap, engine, group, limits(session_ms))
+        replica = Replica(bootstrap, engine, group, limits(session_ms), url)
         running = asyncio.create_task(replica.run())
         try:
             yield replica

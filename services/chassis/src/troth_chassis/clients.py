@@ -29,6 +29,15 @@ async def stop_consumer(consumer: AIOKafkaConsumer) -> None:
             raise
 
 
+def forget_name(consumer: AIOKafkaConsumer) -> None:
+    """Lets a member with a name leave its group when it is stopped, as every other does.
+
+    The client never tells Kafka that such a member leaves, so its partitions would lie idle until its session ends.
+    """
+    if consumer._coordinator is not None:  # noqa: SLF001  (there is no public way)
+        consumer._coordinator._group_instance_id = None  # noqa: SLF001
+
+
 async def stop_producer(producer: AIOKafkaProducer) -> None:
     """Flushes what can still be flushed, then disconnects."""
     try:

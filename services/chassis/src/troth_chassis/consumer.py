@@ -7,7 +7,9 @@ and resumes. What was fetched before a rebalance is never used after it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -16,7 +18,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, NoOffsetForPartitionError
 
-from troth_chassis.clients import stop_consumer
+from troth_chassis.clients import forget_name, stop_consumer
 from troth_chassis.errors import ConfigurationError, OwnershipLostError, TransientError
 from troth_chassis.service import Beat
 
@@ -67,6 +69,22 @@ class BatchHandler(Protocol):
         ...
 
 
+class Seat(Protocol):
+    """A name in the group that outlives the process, so that Kafka gives a killed member's partitions to its successor.
+
+    The partitions of a nameless member that died lie idle until its session ends.
+    """
+
+    @property
+    def name(self) -> str:
+        """No two living members may have the same."""
+        ...
+
+    async def check(self) -> None:
+        """TransientError when somebody else may have the name by now."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ConsumerLimits:
     """Sizes and times (milliseconds) of one consumer."""
@@ -107,6 +125,7 @@ class PartitionConsumer:
         handler: BatchHandler,
         limits: ConsumerLimits | None = None,
         read: Callable[[Sequence[ConsumerRecord]], object] | None = None,
+        take_seat: Callable[[], AbstractAsyncContextManager[Seat]] | None = None,
     ) -> None:
         self._bootstrap = bootstrap
         self._group = group
@@ -115,6 +134,7 @@ class PartitionConsumer:
         self._handler = handler
         self._limits = limits or ConsumerLimits()
         self._read = read
+        self._take_seat = take_seat
         self._ahead: asyncio.Task[_Fetched] | None = None
         self._consumer: AIOKafkaConsumer | None = None
         self._expected: dict[TopicPartition, int] = {}
@@ -125,7 +145,11 @@ class PartitionConsumer:
 
     async def run(self, beat: Beat) -> None:
         """Consumes until cancelled. Errors of the store inside a rebalance surface here."""
-        self._consumer = consumer = self._build()
+        async with self._take_seat() if self._take_seat else contextlib.nullcontext() as seat:
+            await self._consume(beat, seat)
+
+    async def _consume(self, beat: Beat, seat: Seat | None) -> None:
+        self._consumer = consumer = self._build(seat)
         self._failure, self._expected = None, {}
         consumer.subscribe(self._topics, listener=_Listener(self))
         try:
@@ -133,12 +157,16 @@ class PartitionConsumer:
             self._started = True
             while True:
                 await self._step(consumer)
+                if seat is not None:
+                    await seat.check()
                 beat()
         except (KafkaError, OSError) as error:
             raise TransientError(f"Kafka at {self._bootstrap} failed: {error!r}") from error
         finally:
             self._consumer, self._started, self._expected = None, False, {}
             await self._drop_ahead()
+            if seat is not None:
+                forget_name(consumer)
             await stop_consumer(consumer)
 
     async def lag(self) -> int:
@@ -287,13 +315,14 @@ class PartitionConsumer:
         except (CommitFailedError, IllegalStateError, KafkaError):
             log.debug("offsets were not published to Kafka")
 
-    def _build(self) -> AIOKafkaConsumer:
+    def _build(self, seat: Seat | None) -> AIOKafkaConsumer:
         limits = self._limits
         if limits.rebalance_timeout_ms < limits.session_timeout_ms:
             raise ConfigurationError("the rebalance timeout must not be shorter than the session timeout")
         return AIOKafkaConsumer(
             bootstrap_servers=self._bootstrap,
             group_id=self._group,
+            group_instance_id=None if seat is None else seat.name,
             enable_auto_commit=False,
             auto_offset_reset="none",
             isolation_level=limits.isolation_level,

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 
 from fastapi import FastAPI
 
@@ -32,6 +33,7 @@ from risk_engine.serve.tokens import TokenFile
 from risk_engine.settings import EngineSettings
 from risk_engine.store.database import Database, open_database
 from risk_engine.store.offsets import StoredOffsets
+from risk_engine.store.seats import take_seat
 from risk_engine.store.states import INGESTED
 from troth_chassis.clock import Clock
 from troth_chassis.consumer import PartitionConsumer
@@ -71,6 +73,9 @@ async def build(chassis: Chassis[EngineSettings]) -> AsyncIterator[Sequence[Loop
             offsets=StoredOffsets(database),
             handler=Ingest(database, letters, metrics, on_change=woken.set),
             read=read_batch,
+            take_seat=partial(
+                take_seat, settings.database_url.get_secret_value(), settings.risk_consumer_group
+            ),
         )
         evaluator = Evaluator(
             database,

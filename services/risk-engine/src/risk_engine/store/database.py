@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import psycopg
@@ -44,13 +44,20 @@ class Database:
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
         """One transaction, committed when the block ends without an error."""
-        try:
+        with as_transient():
             async with self._pool.connection() as connection, connection.transaction():
                 yield connection
-        except psycopg.errors.ProgramLimitExceeded:
-            raise  # the data's fault, not the connection's: trying again would not help
-        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
-            raise TransientError(f"PostgreSQL: {_first_line(error)}") from error
+
+
+@contextlib.contextmanager
+def as_transient() -> Iterator[None]:
+    """Raises TransientError for what PostgreSQL or the way to it brings about."""
+    try:
+        yield
+    except psycopg.errors.ProgramLimitExceeded:
+        raise  # the data's fault, not the connection's: trying again would not help
+    except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
+        raise TransientError(f"PostgreSQL: {_first_line(error)}") from error
 
 
 @contextlib.asynccontextmanager
