@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
@@ -45,6 +45,7 @@ class ScopeWriter:
         self.mode: Mode = mode
         self._give_up_after = give_up_after
         self._producer: AIOKafkaProducer | None = None
+        self._starting: asyncio.Task[None] | None = None
         self._fenced = False
 
     async def start(self) -> None:
@@ -60,15 +61,28 @@ class ScopeWriter:
         except (KafkaError, OSError) as error:
             await stop_producer(producer)
             raise TransientError(f"Kafka at {self._bootstrap} does not accept a producer: {error}") from error
+        except asyncio.CancelledError:
+            await stop_producer(producer)
+            raise
         self._producer = producer
 
     async def ready(self) -> None:
-        """Starts it unless it is running."""
+        """Starts it unless it is running; who asks meanwhile waits for the same start."""
         if self._producer is None:
-            await self.start()
+            if self._starting is None:
+                self._starting = asyncio.create_task(self.start())
+                self._starting.add_done_callback(self._started)
+            await asyncio.shield(self._starting)
+
+    def _started(self, task: asyncio.Task[None]) -> None:
+        self._starting = None
+        _retrieve(task)
 
     async def stop(self) -> None:
         """Flushes and disconnects. A later ``publish`` connects again."""
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.wait([self._starting])
         producer, self._producer = self._producer, None
         if producer is not None:
             await stop_producer(producer)
@@ -197,7 +211,7 @@ async def _send_packed(producer: AIOKafkaProducer, records: Sequence[OutRecord],
         sent.append(await producer.send_batch(batch, topic, partition=partition))
 
 
-def _retrieve(future: asyncio.Future[object]) -> None:
+def _retrieve(future: asyncio.Future[Any]) -> None:
     """One fault fails many records; the first is raised, the others must not be logged as forgotten."""
     if not future.cancelled():
         future.exception()
