@@ -59,6 +59,7 @@ class Door:
         )
         self.courier = Courier(play.site, self.client)
         self._following: list[asyncio.Future[None]] = []
+        self._reads = asyncio.Event()
 
     def register(self) -> None:
         """An administrator registers the webhook."""
@@ -76,7 +77,17 @@ class Door:
         """The life's loop over the inbox."""
         life.hints.listening = True
         follower = InboxFollower(self.play.kafka, self.play.site_id, life.hints, self.metrics)
-        self._following.append(asyncio.ensure_future(follower.run(lambda: None)))
+        self._reads.clear()
+        self._following.append(asyncio.ensure_future(follower.run(self._reads.set)))
+
+    async def leave(self) -> None:
+        """The process that followed is gone; what it had not settled is there for the next."""
+        following, self._following = self._following, []
+        if following:  # a consumer that is ended while it connects leaves the connection open
+            await asyncio.wait_for(self._reads.wait(), 60)
+        for task in following:
+            task.cancel()
+        await asyncio.gather(*following, return_exceptions=True)
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Real moments pass until what is stored has come back out of Kafka."""
@@ -97,9 +108,7 @@ class Door:
         return (await self.client.request(method, PATH, content=body, headers=given)).status_code
 
     async def close(self) -> None:
-        for task in self._following:
-            task.cancel()
-        await asyncio.gather(*self._following, return_exceptions=True)
+        await self.leave()
         await self.client.aclose()
 
 

@@ -42,7 +42,10 @@ def is_suspect(known: Collection[str], missing: Collection[str]) -> bool:
 
 
 class Absences:
-    """Who answered 404 when. Only a second 404, at least ten minutes after the first, confirms a deletion."""
+    """Who answered 404 when. Only a second 404, at least ten minutes after the first, confirms a deletion.
+
+    Another process begins anew: a deletion is told later by a restart, never by mistake.
+    """
 
     def __init__(self) -> None:
         self._first_missing: dict[tuple[EntityKind, str], datetime] = {}
