@@ -15,7 +15,7 @@ from crm_sync.deal import DealRecords, Org, to_deal
 from crm_sync.describe import OPPORTUNITY, object_schema, read_schema
 from crm_sync.errors import JobLost, LocatorLost, SchemaChanged
 from crm_sync.fields import Record
-from crm_sync.paging import rows
+from crm_sync.paging import rows, together
 from crm_sync.salesforce import SalesforceReader
 from crm_sync.soql import Condition, Query
 
@@ -97,6 +97,17 @@ class ReaderContract:
         found = {str(row["Id"]): row["IsDeleted"] for row in await rows(org.reader, query)}
         assert found[soft] is True
         assert hard not in found
+
+    async def test_soft_deleted_rows_are_shown_to_questions_of_one_moment_too(
+        self, org: OrgUnderTest
+    ) -> None:
+        """They travel as one composite, which has an address of its own for each."""
+        query = Query("Opportunity", ("Id", "IsDeleted"))
+        soft = next(str(row["Id"]) for row in await rows(org.reader, query) if not row["IsDeleted"])
+        await org.delete("Opportunity", soft, hard=False)
+        asked = Query("Opportunity", ("Id", "IsDeleted"), (Condition("Id", "=", soft),))
+        found = await together(rows(org.reader, asked), rows(org.reader, asked))
+        assert [[row["IsDeleted"] for row in each] for each in found] == [[True], [True]]
 
     async def test_undeleted_rows_are_alive_with_a_new_stamp(self, org: OrgUnderTest) -> None:
         query = Query("Opportunity", ("Id", "IsDeleted", "SystemModstamp"))

@@ -215,6 +215,41 @@ async def test_a_late_page_neither_resurrects_nor_overwrites(large: Stage) -> No
     assert len(versions) == 2
 
 
+@pytest.mark.parametrize("bulk_from", ["200", "20000"], ids=["jobs", "pages"])
+async def test_what_changes_during_a_long_full_read_is_never_taken_for_read(
+    large: Stage, bulk_from: str
+) -> None:
+    """It is told by its version, never by a comparison with the time at which the read ended."""
+    gone, binned, changed = (record_id("Opportunity", number) for number in (3, 4, 5))
+    item = record_id("OpportunityLineItem", 1)
+    large.org.page_size = 50
+    large.org.advance(3_600)  # nothing of before is young, so that nothing else has these deals read again
+    large.restart(TROTH_CRM_BULK_FROM=bulk_from)
+    commits = 0
+
+    def meanwhile(call: str) -> None:
+        nonlocal commits
+        commits += call == "publish"
+        large.org.advance(600)
+        if commits == 4:  # what was read first is published
+            commits += 1
+            large.org.delete("Opportunity", gone, hard=True)
+            large.org.delete("Opportunity", binned)
+            large.org.put("Opportunity", changed, Name="during")
+            large.org.put("OpportunityLineItem", item, Quantity=99)
+            large.org.deal("created during")
+
+    large.bus.fault = meanwhile
+    await large.sync.once(lambda: None)
+    large.bus.fault = lambda _call: None
+    assert commits > 5
+    await large.poll(400)
+
+    assert large.deals() == await by_rest(large)
+    assert not {gone, binned} & set(large.deals())
+    assert large.deals()[changed].name == "during"
+
+
 async def test_it_stops_at_its_level_of_the_org_s_use_and_goes_on_later(large: Stage) -> None:
     def used(call: str) -> None:
         if call.startswith("page"):
