@@ -284,6 +284,12 @@ async def test_a_bad_declaration_names_its_field_and_the_fix_and_nothing_is_writ
         assert await engine.value("SELECT count(*) FROM declarations") == 0
         assert await engine.value("SELECT count(*) FROM commitment_history") == before
         await declare(client, **GOOD)
+        await engine.take([Company(site="beta.test").issue(10, "BOR-10")])
+        asked = GOOD | {"deliverable": "Twin", "issues": ["BOR-11", "BOR-10"]}
+        twins = await told(await client.post("/commitments", json=asked), 422)
+        assert (twins["field"], twins["fix"]) == ("issues.1", "write acme.test:210 or beta.test:10")
+        checked = {"date": LATER.isoformat(), "issues": ["BOR-10"]}
+        assert (await told(await client.post("/promise-check", json=checked), 422))["fix"] == twins["fix"]
         twice = await told(await client.post("/commitments", json=GOOD), 409)
         assert twice["fix"] == f"PATCH /commitments/{LIKELY}~{part_of('SSO')}"
         wrong = await told(

@@ -6,8 +6,8 @@ from typing import Any
 
 import httpx
 from fastapi import FastAPI
-from tests.risk_engine.company import EPOCH_MS, LATER, Company, promise
-from tests.risk_engine.engine import Engine, final_state, open_engine
+from tests.risk_engine.company import EPOCH_MS, LATER, SOON, Company, promise
+from tests.risk_engine.engine import Engine, differences, final_state, open_engine
 
 from risk_engine.answer.links import LinkDesk
 from risk_engine.answer.routes import add_link_routes
@@ -132,6 +132,49 @@ async def test_a_link_is_declared_by_key_and_a_wrong_one_is_rejected(postgres: s
         await engine.take([it.deal("one", custom=promise(LATER, "ATL-1, ATL-2"), minutes=10)])
         await engine.evaluate()
         assert await links(client) == {("one", "ATL-2"): 1.0}
+
+
+THERE = Company(site="beta.test")
+
+
+async def test_a_key_that_two_sites_have_is_a_conflict_until_somebody_says_which(postgres: str) -> None:
+    """Whichever issue came first. One deal writes the key in a field, the other names it on a line of its own."""
+    deal, line = it.deal_key("one"), LineItem(id="l1", service_date=SOON, description="ATL-1")
+    deals = [
+        it.deal("one", custom=promise(LATER, "ATL-1")),
+        it.deal("two", line_items=(line,)),
+    ]
+    twin = THERE.issue(1, "ATL-1")
+    async with counter(postgres, *deals, it.issue(1, "ATL-1")) as (engine, client):
+        await say(
+            engine, client, "confirm", {"kind": "link", "subject": it.deal_key("two"), "target": "ATL-1"}
+        )
+        alone = await final_state(engine)
+        assert await links(client, believed=True) == {("one", "ATL-1"): 0.95, ("two", "ATL-1"): 1.0}
+        await engine.take([twin])
+        await engine.evaluate()
+        rows = (await client.get("/links", params={"deal": deal})).json()
+        conflict = "ATL-1 is on several sites: acme.test:1, beta.test:1"
+        assert [(row["issue"], row["confidence"], row["conflict"]) for row in rows] == [
+            ("acme.test:1", 0.79, conflict),
+            ("beta.test:1", 0.79, conflict),
+        ]
+        assessed = (await client.get(f"/deals/{deal}")).json()
+        assert {link["conflict"] for link in assessed["links"]} == {conflict}
+        (kept,) = (await client.get(f"/deals/{it.deal_key('two')}")).json()["links"]
+        assert kept["issue_id"] == "acme.test:1", "what was confirmed stays"
+        assert "conflict" not in kept
+        unsure = await client.post(
+            "/links/confirm", json={"kind": "link", "subject": deal, "target": "ATL-1", "by": "Ada"}
+        )
+        assert unsure.json()["fix"] == "write acme.test:1 or beta.test:1"
+        await say(engine, client, "reject", {"kind": "link", "subject": deal, "target": "beta.test:1"})
+        assert await links(client, believed=True) == {("one", "ATL-1"): 0.95, ("two", "ATL-1"): 1.0}
+        await say(engine, client, "reopen", {"kind": "link", "subject": deal, "target": "beta.test:1"})
+        await engine.take([THERE.gone(topics.ISSUES, "beta.test:1", 5)])
+        await engine.evaluate()
+        found = differences(await final_state(engine), alone)
+        assert found.keys() == {"issues"}, found
 
 
 async def test_an_answer_about_nothing_known_names_the_field_and_keeps_nothing(postgres: str) -> None:

@@ -117,3 +117,13 @@ def test_named_issues_deliver_an_entry_else_all_of_the_deal() -> None:
         ("s:2", ("A-2", "A-3"), 1.0),
         ("s:9", ("s:9",), 1.0),
     ]
+
+
+def test_a_key_that_two_sites_have_is_settled_by_the_deals_own_links_or_by_nobody() -> None:
+    named = by_part(WON, replace(SAID, issues=("A-2",)))[""]
+    twins = {"A-2": ("s:2", "t:2")}
+    unsure = links_of(named, (), lambda _key: None, twins)
+    assert [(link.issue, link.confidence) for link in unsure] == [("s:2", 0.79), ("t:2", 0.79)]
+    assert {link.conflict for link in unsure} == {"A-2 is on several sites: s:2, t:2"}
+    own = (Link("t:2", ("A-2",), 1.0, ("confirmed by Ada",)),)
+    assert links_of(named, own, lambda _key: None, twins) == (Link("t:2", ("A-2",), 1.0, ("declared",)),)

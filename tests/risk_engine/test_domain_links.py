@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from risk_engine.domain.keys import candidate_keys
-from risk_engine.domain.links import Knowledge, Naming, find_links
+from risk_engine.domain.links import Knowledge, LinkAnswer, Naming, find_links
 from risk_engine.domain.model import Deal, Link
 
 ISSUES = {"B7-214": "site:1", "K1-1": "site:2", "APA-12": "site:3", "OLD-7": "site:4", "NEW-3": "site:4"}
@@ -144,3 +144,26 @@ def test_naming_each_other_is_two_independent_signals_but_two_places_on_an_issue
     (link,) = find_links(deal("APA-12"), resolve, Knowledge(namings=namings))
     assert link.confidence == pytest.approx(1 - 0.10 * 0.15)
     assert link.basis == ("issue description", "issue field:customfield_1", "text NextStep")
+
+
+TWINS = {"TWIN-1": ("one:8", "two:8")}
+
+
+def twins(answers: dict[str, LinkAnswer], *namings: Naming) -> dict[str, tuple[float, str]]:
+    known = Knowledge(namesakes=TWINS, answers=answers, namings=namings)
+    links = find_links(deal("TWIN-1 first", Jira_Key__c="TWIN-1"), resolve, known)
+    return {link.issue: (round(link.confidence, 4), link.conflict) for link in links}
+
+
+def test_a_key_that_two_sites_have_suggests_both_and_says_so() -> None:
+    conflict = "TWIN-1 is on several sites: one:8, two:8"
+    assert twins({}) == {"one:8": (0.79, conflict), "two:8": (0.79, conflict)}
+    named = twins({}, Naming("two:8", "TWIN-1", "remote_link"))
+    assert (named["one:8"][0], named["two:8"][0]) == (0.79, 0.979), "the issue itself tells which is meant"
+
+
+def test_what_people_say_of_one_twin_settles_the_key() -> None:
+    assert twins({"one:8": LinkAnswer("rejected", "Ada", "TWIN-1")}) == {"two:8": (0.9925, "")}
+    assert twins({"one:8": LinkAnswer("confirmed", "Ada", "TWIN-1")}) == {"one:8": (1.0, "")}
+    both = {site: LinkAnswer("rejected", "Ada", "TWIN-1") for site in TWINS["TWIN-1"]}
+    assert twins(both) == {}

@@ -22,6 +22,8 @@ class DealLink(Contract, frozen=True):
     confidence: float
     """0 to 1; two independent signals combine as 1 - product(1 - c)."""
     basis: tuple[str, ...] = ()
+    conflict: str = ""
+    """What on the deal or the issue says otherwise; empty: nothing."""
 
 
 class CommitmentAssessment(Contract, frozen=True):

@@ -8,6 +8,7 @@ from datetime import tzinfo
 from typing import Any
 
 from risk_engine.answer.asked_work import AskedWork, blocking, in_units, work_of_issues
+from risk_engine.answer.named import read_named
 from risk_engine.answer.question import SIZES, Question, check_question
 from risk_engine.answer.shelf import Shelf
 from risk_engine.answer.words import Asked, told
@@ -32,14 +33,7 @@ from risk_engine.store.commitments import (
     read_inputs,
 )
 from risk_engine.store.database import Connection, Database
-from risk_engine.store.views import (
-    known_issues,
-    read_deals,
-    read_roster,
-    read_typical_sizes,
-    read_work_tree,
-    resolve_issue_keys,
-)
+from risk_engine.store.views import read_deals, read_roster, read_typical_sizes, read_work_tree
 from troth_chassis.clock import Clock
 
 ROSTER_SECONDS = 15.0
@@ -235,22 +229,7 @@ async def _roots(connection: Connection, question: Question, base: _Base) -> dic
                 fix="name the issues, or effort and team",
             )
         return own
-    found = await resolve_issue_keys(connection, [name for name in question.issues if ":" not in name])
-    for place, name in enumerate(question.issues):
-        if ":" not in name and name not in found:
-            raise ProblemError(
-                f"no issue {name} is known",
-                field=f"issues.{place}",
-                fix="correct the key, or wait until it is synced",
-            )
-    roots = {name: found.get(name, name) for name in question.issues}
-    known = await known_issues(connection, [key for name, key in roots.items() if ":" in name])
-    for place, name in enumerate(question.issues):
-        if ":" in name and name not in known:
-            raise ProblemError(
-                f"no issue {name} is known", field=f"issues.{place}", fix="write it as <site>:<issue id>"
-            )
-    return roots
+    return dict((await read_named(connection, question.issues)).issues(question.issues))
 
 
 def _points(question: Question, standing: Standing) -> float:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from risk_engine.answer.named import read_named
 from risk_engine.domain.fields import FieldScore, standing_of
 from risk_engine.domain.links import BELIEVED
 from risk_engine.problems import ProblemError
@@ -16,7 +17,6 @@ from risk_engine.store.link_lists import count_deals, exists, list_links, list_p
 from risk_engine.store.links import Said, add_answer, read_answers
 from risk_engine.store.marks import add_marks, share_join_lock
 from risk_engine.store.signs import read_deals_with, read_scores
-from risk_engine.store.views import resolve_issue_keys
 from troth_chassis.clock import Clock
 
 
@@ -196,14 +196,7 @@ async def _target(connection: Connection, body: LinkAnswerBody) -> str:
         return body.target
     if not await exists(connection, "deals", body.subject):
         raise _unknown("subject", body.subject, "the deal: <org>:<opportunity id>")
-    issue = (
-        body.target
-        if ":" in body.target
-        else (await resolve_issue_keys(connection, [body.target])).get(body.target)
-    )
-    if issue is None or not await exists(connection, "issues", issue):
-        raise _unknown("target", body.target, "an issue key or <site>:<issue id>")
-    return issue
+    return (await read_named(connection, [body.target])).issue(body.target, "target", status=404)
 
 
 async def _touched(connection: Connection, body: LinkAnswerBody) -> list[str]:

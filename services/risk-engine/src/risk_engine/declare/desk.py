@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import date, tzinfo
 from typing import Any, Literal
 
+from risk_engine.answer.named import NamedIssues, read_named
 from risk_engine.declare.body import Promise, PromiseChange
 from risk_engine.domain.calendar import IsWorkingDay
 from risk_engine.domain.commitments import CommitPolicy
@@ -23,7 +24,7 @@ from risk_engine.store.database import Connection, Database
 from risk_engine.store.ledger import add_declaration, add_withdrawal, read_declared
 from risk_engine.store.ledger_reads import LedgerQuery, read_ledger
 from risk_engine.store.marks import add_marks, hold_deals, share_join_lock
-from risk_engine.store.views import known_issues, read_deals, resolve_issue_keys
+from risk_engine.store.views import read_deals
 from troth_chassis.clock import Clock
 
 Via = Literal["api", "csv"]
@@ -35,8 +36,7 @@ class Known:
     """What declarations are checked against."""
 
     deals: dict[str, Deal]
-    issues: Collection[str]
-    """Names, as they were asked, of the issues that exist."""
+    issues: NamedIssues
     rates: Rates
     today: date
 
@@ -47,13 +47,7 @@ class Known:
                 f"no deal {deal} is known", field="deal", fix="write it as <org>:<opportunity id>"
             )
         self._check_day(promise.promised_date)
-        for place, name in enumerate(promise.issues or ()):
-            if name not in self.issues:
-                raise ProblemError(
-                    f"no issue {name} is known",
-                    field=f"issues.{place}",
-                    fix="correct the key, or wait until it is synced",
-                )
+        self.issues.issues(promise.issues or ())
         if promise.amount is not None and not self.rates.knows(promise.amount.currency):
             raise ProblemError(
                 f"no currency {promise.amount.currency} is known",
@@ -136,12 +130,9 @@ class LedgerDesk:
 
     async def know(self, connection: Connection, deals: Collection[str], issues: Collection[str]) -> Known:
         """Everything that promises about these deals and issues are checked against."""
-        names = set(issues)
-        resolved = await resolve_issue_keys(connection, [name for name in names if ":" not in name])
-        known = resolved.keys() | await known_issues(connection, [name for name in names if ":" in name])
         return Known(
             await read_deals(connection, deals),
-            known,
+            await read_named(connection, set(issues)),
             Rates(await read_rates(connection), self._currency),
             self._terms().today,
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from hashlib import blake2b
@@ -11,7 +12,16 @@ from typing import Literal
 from risk_engine.domain.commitments import DEFAULT_POLICY, CommitPolicy, in_force, promise_field
 from risk_engine.domain.date_phrases import dates_in
 from risk_engine.domain.keys import candidate_keys
-from risk_engine.domain.links import DECLARED_CONFIDENCE, RECORD_CONFIDENCE, TEXT_CONFIDENCE, Resolve
+from risk_engine.domain.links import (
+    BELIEVED,
+    DECLARED_CONFIDENCE,
+    MOST_SUGGESTED,
+    RECORD_CONFIDENCE,
+    TEXT_CONFIDENCE,
+    Namesakes,
+    Resolve,
+    several_sites,
+)
 from risk_engine.domain.model import Deal, Line, Link, Money, Record, commitment_key
 
 Basis = Literal["declared", "record", "field", "line", "close_date", "text"]
@@ -22,6 +32,7 @@ _CONFIDENCE: Mapping[str, float] = {
     "record": RECORD_CONFIDENCE,
     "line": TEXT_CONFIDENCE,
 }
+_NO_NAMESAKES: Namesakes = {}
 _TEXT_DATES = 3
 _NEED_WORDS = ("need", "priority", "must", "prio")
 _BLOCKER = ("block", "must", "critical", "high", "krav")
@@ -99,17 +110,42 @@ def entries_of(
     return tuple(found[part] for part in sorted(found))
 
 
-def links_of(entry: Entry, deal_links: tuple[Link, ...], resolve: Resolve) -> tuple[Link, ...]:
-    """The issues that deliver the entry: those it names, as sure as its basis; else the deal's own."""
+def links_of(
+    entry: Entry, deal_links: tuple[Link, ...], resolve: Resolve, namesakes: Namesakes = _NO_NAMESAKES
+) -> tuple[Link, ...]:
+    """The issues that deliver the entry: those it names, as sure as its basis; else the deal's own.
+
+    Of a key that several sites have, the deal's own links tell which issue it means; else each is only suggested.
+    """
     if not entry.issues:
         return deal_links
-    found: dict[str, set[str]] = {}
+    believed = {link.issue for link in deal_links if link.confidence >= BELIEVED}
+    named: dict[str, set[str]] = defaultdict(set)
+    conflicts: dict[str, set[str]] = defaultdict(set)
     for name in entry.issues:
-        issue = name if ":" in name else resolve(name)
-        if issue is not None:
-            found.setdefault(issue, set()).add(name)
-    confidence, basis = _CONFIDENCE[entry.basis], (entry.basis,)
-    return tuple(Link(issue, tuple(sorted(found[issue])), confidence, basis) for issue in sorted(found))
+        issues = _meant(name, resolve, namesakes, believed)
+        for issue in issues:
+            named[issue].add(name)
+            if len(issues) > 1:
+                conflicts[issue].add(several_sites(name, issues))
+    return tuple(
+        Link(
+            issue,
+            tuple(sorted(named[issue])),
+            min(_CONFIDENCE[entry.basis], MOST_SUGGESTED if issue in conflicts else 1.0),
+            (entry.basis,),
+            "; ".join(sorted(conflicts.get(issue, ()))),
+        )
+        for issue in sorted(named)
+    )
+
+
+def _meant(name: str, resolve: Resolve, namesakes: Namesakes, believed: Collection[str]) -> tuple[str, ...]:
+    issue = name if ":" in name else resolve(name)
+    if issue is not None:
+        return (issue,)
+    several = namesakes.get(name, ())
+    return tuple(one for one in several if one in believed) or several
 
 
 def _declared(deal: Deal, declared: Iterable[Declared], state: State) -> Iterator[Entry]:

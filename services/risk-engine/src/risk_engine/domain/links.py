@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 
 from risk_engine.domain.fields import KEY_FIELDS, Answer, FieldScore, Standing, standing_of
@@ -31,7 +31,9 @@ BELIEVED = 0.80
 MOST_SUGGESTED = 0.79
 
 Resolve = Callable[[str], str | None]
-"""From an issue key, present or former, to the issue (``<site>:<id>``); None when no such issue is known."""
+"""From an issue key, present or former, to the issue (``<site>:<id>``); None when no or more than one is known."""
+Namesakes = Mapping[str, tuple[str, ...]]
+"""By issue key that several sites have, the issue of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,12 @@ class Knowledge:
     """Names of texts that stand on the deals of many customers word for word."""
     answers: Mapping[str, LinkAnswer] = field(default_factory=dict)
     """What people said of the deal's links, by issue."""
+    namesakes: Namesakes = field(default_factory=dict)
+
+    def said(self, issue: str) -> Answer | None:
+        """What people said of the deal's link to the issue."""
+        answer = self.answers.get(issue)
+        return answer.answer if answer else None
 
 
 NOTHING = Knowledge()
@@ -112,18 +120,24 @@ def find_links(deal: Deal, resolve: Resolve, known: Knowledge = NOTHING) -> tupl
     clues: dict[str, list[_Clue]] = defaultdict(list)
     for clue in _clues(deal, resolve, known):
         clues[clue.issue].append(clue)
-    rejected = {issue for issue, said in known.answers.items() if said.answer == "rejected"}
     disagreement = _disagreement(clue for group in clues.values() for clue in group)
-    return tuple(_link(issue, clues[issue], disagreement) for issue in sorted(clues.keys() - rejected))
+    kept = sorted(issue for issue in clues if known.said(issue) != "rejected")
+    return tuple(_link(issue, clues[issue], disagreement) for issue in kept)
+
+
+def several_sites(key: str, issues: Iterable[str]) -> str:
+    """The conflict of a key that does not tell which issue it means."""
+    return f"{key} is on several sites: {', '.join(issues)}"
 
 
 def _clues(deal: Deal, resolve: Resolve, known: Knowledge) -> Iterator[_Clue]:
     for sign in signs_of(deal):
         for key in sign.certain_keys:
-            issue = resolve(key)
-            clue = _read(sign, key, issue, known) if issue is not None else None
-            if clue is not None:
-                yield clue
+            issues = _meant(key, resolve, known)
+            read = (_read(sign, key, issue, known) for issue in issues)
+            unsure = several_sites(key, issues) if len(issues) > 1 else ""
+            for clue in (clue for clue in read if clue is not None):
+                yield replace(clue, suggests=True, conflict=unsure) if unsure else clue
     for naming in known.namings:
         confidence = ACCOUNT_CONFIDENCE if naming.account else NAMED_CONFIDENCE
         kind, basis = ("account", "account named in") if naming.account else ("issue", "issue")
@@ -134,6 +148,15 @@ def _clues(deal: Deal, resolve: Resolve, known: Knowledge) -> Iterator[_Clue]:
     for issue, said in known.answers.items():
         if said.answer == "confirmed" and said.issue_key:
             yield _Clue(issue, said.issue_key, "declared", f"confirmed by {said.by}", DECLARED_CONFIDENCE)
+
+
+def _meant(key: str, resolve: Resolve, known: Knowledge) -> tuple[str, ...]:
+    """The issues that the key may mean: of those on several sites what people confirmed, else did not reject."""
+    issue, namesakes = resolve(key), known.namesakes.get(key, ())
+    if issue is not None:
+        return (issue,)
+    confirmed = tuple(one for one in namesakes if known.said(one) == "confirmed")
+    return confirmed or tuple(one for one in namesakes if known.said(one) != "rejected")
 
 
 def _read(sign: Sign, key: str, issue: str, known: Knowledge) -> _Clue | None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
-from risk_engine.domain.keys import candidate_keys
 from risk_engine.domain.ledger import Declared, Entry, entries_of, links_of
 from risk_engine.domain.links import BELIEVED
 from risk_engine.domain.model import Deal, Link, Money
@@ -135,22 +134,23 @@ async def _entered(
 async def _find(
     connection: Connection, deals: Mapping[str, Deal], counted: Mapping[str, Sequence[Entry]]
 ) -> list[_Found]:
-    mentions = {key: _mentions(deals[key], group) for key, group in counted.items() if group}
+    mentions = {key: _mentions(group) for key, group in counted.items() if group}
     await replace_mentions(connection, mentions)
-    named = {name for key in mentions for entry in counted[key] for name in entry.issues if ":" not in name}
-    resolved = await resolve_issue_keys(connection, named)
+    resolved = await resolve_issue_keys(connection, frozenset[str]().union(*mentions.values()))
     linked = await read_links(connection, list(mentions))
     found = []
     for key in sorted(mentions):
         own = linked.get(key, ())
-        found += [_Found(deals[key], entry, links_of(entry, own, resolved.get)) for entry in counted[key]]
+        found += [
+            _Found(deals[key], entry, links_of(entry, own, resolved.one.get, resolved.several))
+            for entry in counted[key]
+        ]
     return found
 
 
-def _mentions(deal: Deal, entries: Iterable[Entry]) -> frozenset[str]:
-    texts = (*deal.texts.values(), *deal.custom.values())
-    named = {name for entry in entries for name in entry.issues if ":" not in name}
-    return frozenset(mention.key for text in texts for mention in candidate_keys(text)) | named
+def _mentions(entries: Iterable[Entry]) -> frozenset[str]:
+    """Issue keys that commitments name themselves; those on the deal at large are its signs."""
+    return frozenset(name for entry in entries for name in entry.issues if ":" not in name)
 
 
 async def _write(

@@ -206,6 +206,7 @@ def _told(row: CommitmentRow, outlook: DealOutlook | None, known: _Known) -> Com
                 issue_id=link.issue,
                 confidence=round(link.confidence, 4),
                 basis=link.basis,
+                conflict=link.conflict,
             )
             for link in row.links
         ),

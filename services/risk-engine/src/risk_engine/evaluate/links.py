@@ -42,7 +42,7 @@ from risk_engine.store.signs import (
     read_scores,
     replace_faces,
 )
-from risk_engine.store.views import read_deals, resolve_issue_keys
+from risk_engine.store.views import Resolved, read_deals, resolve_issue_keys
 
 MOST_OF_A_PRODUCT = 50
 """Issues that one product may suggest on one deal."""
@@ -94,7 +94,7 @@ async def discover_links(connection: Connection, claims: Sequence[Claim]) -> Non
     await add_marks(connection, "deal", await replace_links(connection, keys, links))
 
 
-async def _look(connection: Connection, deals: Sequence[Deal]) -> tuple[dict[str, str], list[_Seen]]:
+async def _look(connection: Connection, deals: Sequence[Deal]) -> tuple[Resolved, list[_Seen]]:
     signs = {deal.key: signs_of(deal) for deal in deals}
     keys = {key for group in signs.values() for sign in group for key in sign.certain_keys}
     resolved = await resolve_issue_keys(connection, keys)
@@ -121,10 +121,11 @@ async def _look(connection: Connection, deals: Sequence[Deal]) -> tuple[dict[str
     return resolved, seen
 
 
-def _written(signs: Iterable[Sign], resolved: Mapping[str, str]) -> Iterable[SignRow]:
+def _written(signs: Iterable[Sign], resolved: Resolved) -> Iterable[SignRow]:
     for sign in signs:
         for key in sign.certain_keys:
-            yield SignRow(sign.place, key, resolved.get(key), sign.words)
+            for issue in resolved.several.get(key, (resolved.one.get(key),)):
+                yield SignRow(sign.place, key, issue, sign.words)
 
 
 def _sold(
@@ -271,7 +272,7 @@ async def _link_answers(connection: Connection, deals: Iterable[Deal]) -> dict[s
     return found
 
 
-def _links(one: _Seen, resolved: Mapping[str, str], around: _Around) -> tuple[Link, ...]:
+def _links(one: _Seen, resolved: Resolved, around: _Around) -> tuple[Link, ...]:
     places = {sign.place for sign in one.signs}
     known = Knowledge(
         standings={
@@ -287,8 +288,9 @@ def _links(one: _Seen, resolved: Mapping[str, str], around: _Around) -> tuple[Li
         sources=_sources(one, around.kin.get(one.face.account, ())),
         forms=around.forms,
         answers=one.answers,
+        namesakes=resolved.several,
     )
-    return find_links(one.deal, resolved.get, known)
+    return find_links(one.deal, resolved.one.get, known)
 
 
 def _sources(one: _Seen, kin: Sequence[Kin]) -> dict[str, str]:

@@ -165,7 +165,7 @@ async def replace_commitments(
 
 
 async def replace_mentions(connection: Connection, mentions: Mapping[str, Collection[str]]) -> None:
-    """By deal, every issue key it names, resolved or not."""
+    """By deal, every issue key that its commitments name themselves, resolved or not."""
     rows = sorted((deal, key) for deal, keys in mentions.items() for key in keys)
     await connection.execute(
         _MENTIONS,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import LiteralString, TypeVar
 
@@ -46,10 +48,23 @@ async def read_users(connection: Connection, names: Collection[str]) -> dict[str
     return {f"{user.org_id}:{user.id}": user for user in found.values()}
 
 
-async def resolve_issue_keys(connection: Connection, issue_keys: Collection[str]) -> dict[str, str]:
-    """Issue (``<site>:<id>``) by present or former issue key; present keys win."""
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What issue keys mean; a key that no issue bears or bore is in neither."""
+
+    one: Mapping[str, str]
+    """By key, the issue (``<site>:<id>``)."""
+    several: Mapping[str, tuple[str, ...]]
+    """By key that says nothing by itself, the issue of each site that has it."""
+
+    def __contains__(self, issue_key: str) -> bool:
+        return issue_key in self.one or issue_key in self.several
+
+
+async def resolve_issue_keys(connection: Connection, issue_keys: Collection[str]) -> Resolved:
+    """What present or former issue keys mean; present keys win."""
     if not issue_keys:
-        return {}
+        return Resolved({}, {})
     result = await connection.execute(
         """
         SELECT old.issue_key, i.key, 0 AS present FROM issues i,
@@ -57,11 +72,20 @@ async def resolve_issue_keys(connection: Connection, issue_keys: Collection[str]
         WHERE NOT i.deleted AND i.body ? 'former_keys' AND i.body->'former_keys' ?| %(keys)s
         UNION ALL
         SELECT body->>'issue_key', key, 1 FROM issues WHERE NOT deleted AND body->>'issue_key' = ANY(%(keys)s)
-        ORDER BY present, 2 DESC
+        ORDER BY present DESC, 2
         """,
         {"keys": list(issue_keys)},
     )
-    return {issue_key: key for issue_key, key, _ in await result.fetchall()}
+    rank: dict[str, int] = {}
+    sites: dict[str, dict[str, str]] = defaultdict(dict)
+    for issue_key, issue, present in await result.fetchall():
+        if rank.setdefault(issue_key, present) == present:
+            sites[issue_key].setdefault(issue.rpartition(":")[0], issue)
+    found = {key: tuple(bearers.values()) for key, bearers in sites.items()}
+    return Resolved(
+        {key: issues[0] for key, issues in found.items() if len(issues) == 1},
+        {key: issues for key, issues in found.items() if len(issues) > 1},
+    )
 
 
 async def known_issues(connection: Connection, keys: Collection[str]) -> set[str]:
