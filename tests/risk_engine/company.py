@@ -101,13 +101,16 @@ class Company:
         )
         return self.state(topics.SPRINTS, msgspec.structs.replace(body, **fields), minutes)
 
-    def closed_sprints(self, first: int, board: int, points: list[int]) -> Iterator[OutRecord]:
+    def closed_sprints(
+        self, first: int, board: int, points: list[int], *, minutes: int = 60
+    ) -> Iterator[OutRecord]:
         """Two weeks each, the last one ended the day before NOW."""
         for place, done in enumerate(points):
             end = NOW - timedelta(days=1 + 14 * (len(points) - 1 - place))
             yield self.sprint(
                 first + place,
                 board,
+                minutes=minutes,
                 state="closed",
                 planned_start_at=end - timedelta(days=14),
                 planned_end_at=end,
