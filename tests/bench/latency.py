@@ -73,7 +73,7 @@ def spread(seconds: list[float]) -> Spread:
 def measure(play: Play, count: int, seed: int, advance: Advance) -> list[Sample]:
     """Makes ``count`` changes one after the other, each at a random moment of the poll interval."""
     rng = random.Random(seed)
-    switches = (_link_switch(play), _weight_switch(play))
+    switches = (link_switch(play), _weight_switch(play))
     made: list[tuple[Switch, datetime, datetime]] = []
     for number in range(count):
         time.sleep(rng.uniform(0, POLL_SECONDS))
@@ -84,7 +84,7 @@ def measure(play: Play, count: int, seed: int, advance: Advance) -> list[Sample]
     return [_sample(switch, began, heard, stamps[switch.record]) for switch, began, heard in made]
 
 
-def _link_switch(play: Play) -> Switch:
+def link_switch(play: Play) -> Switch:
     """A sold deal loses, or names, an issue."""
     (deal, *_) = play.planted("unlinked_commitment")[0]["deals"]
     key = play.world.jira["issues"][0]["key"]

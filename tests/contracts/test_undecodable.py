@@ -125,7 +125,7 @@ def test_a_value_that_is_not_what_the_topic_promises(value: bytes, reason: str) 
     assert "troth.crm.opportunity.v1" in caught.value.reason
 
 
-@pytest.mark.parametrize("number", ["NaN", "nan", "sNaN", "-Infinity", "inf", "+INF"])
+@pytest.mark.parametrize("number", ["NaN", "nan", "sNaN", " nan7", "-Infinity", "inf", "+INF"])
 def test_a_number_that_is_none(number: str) -> None:
     """Decimal reads them; the first comparison would then stop the reader instead of this record."""
     with pytest.raises(UndecodableRecord):
@@ -136,6 +136,12 @@ def test_a_number_that_is_none(number: str) -> None:
                 lambda deal: deal.update(history=[{"at": "2026-10-01T12:00:00Z", "amount": number}])
             )
         )
+
+
+def test_a_number_that_is_none_in_disguise() -> None:
+    value = changed(lambda deal: deal["amount"].update(amount="NaN"))
+    with pytest.raises(UndecodableRecord, match="not finite"):
+        decoded(value=value.replace(b'"NaN"', b'"\\u004eaN"'))
 
 
 def test_a_text_that_looks_like_such_a_number_is_only_a_text() -> None:

@@ -12,7 +12,7 @@ import psycopg
 import structlog
 
 from risk_engine.metrics import EngineMetrics
-from risk_engine.records import ReadBatch, identity, letter, read_batch
+from risk_engine.records import ReadBatch, letter, read_batch
 from risk_engine.store.database import Connection, Database
 from risk_engine.store.marks import mark_changes, mark_teams_of_sprints, share_join_lock
 from risk_engine.store.offsets import advance_offsets
@@ -81,7 +81,7 @@ class Ingest:
         self, batch: Batch, records: Sequence[StoredRecord]
     ) -> tuple[list[StoredRecord], list[OutRecord]]:
         """Separates what PostgreSQL cannot hold; only after it refused a batch."""
-        origin = {identity(record): record for record in batch.records}
+        origin = {(raw.topic, raw.partition, raw.offset): raw for raw in batch.records}
         good: list[StoredRecord] = []
         letters: list[OutRecord] = []
         async with self._database.transaction() as connection:
@@ -90,7 +90,9 @@ class Ingest:
                 if reason is None:
                     good.append(record)
                 else:
-                    letters.append(letter(origin[record.position], f"PostgreSQL cannot hold it: {reason}"))
+                    letters.append(
+                        letter(origin[record.topic, *record.position], f"PostgreSQL cannot hold it: {reason}")
+                    )
         return good, letters
 
     async def _bury(self, letters: Sequence[OutRecord]) -> None:

@@ -65,7 +65,7 @@ def _stored(raw: ConsumerRecord, decoded: InRecord) -> StoredRecord:
         digest=decoded.content_hash,
         body=_text(raw.value),
         subject=decoded.key,
-        position=identity(raw),
+        position=(raw.partition, raw.offset),
     )
 
 

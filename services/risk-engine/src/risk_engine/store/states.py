@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
+import msgspec
 import psycopg
 
 from risk_engine.store.database import Connection
@@ -31,8 +31,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS staged (
 """
 
 
-@dataclass(frozen=True, slots=True)
-class StoredRecord:
+class StoredRecord(msgspec.Struct, frozen=True):
     """A decoded record on its way into the store. For the journal ``key`` is the event's id."""
 
     topic: str
@@ -41,7 +40,8 @@ class StoredRecord:
     digest: str
     body: str | None
     subject: str = ""
-    position: str = ""
+    position: tuple[int, int] = (0, 0)
+    """Partition and offset."""
 
     @property
     def order(self) -> tuple[int, str]:
