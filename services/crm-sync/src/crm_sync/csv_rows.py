@@ -1,6 +1,6 @@
 """Rows of a bulk page in the shape REST gives them, so that a deal is the same whichever way it was read.
 
-An empty cell is null; times end in Z where REST says +0000; NUL bytes are dropped, as the text reader does.
+An empty cell is null; times end in Z where REST says +0000.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import csv
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import IO, Any
 
 from crm_sync.errors import SalesforceUnavailable
@@ -29,7 +30,7 @@ def csv_rows(file: IO[bytes], types: Mapping[str, str], declared: int) -> Iterat
     """
     csv.field_size_limit(_LONGEST_CELL)
     text = io.TextIOWrapper(file, encoding="utf-8", errors="replace", newline="")
-    lines = csv.reader((line.replace("\0", "") if "\0" in line else line) for line in text)
+    lines = csv.reader(text)
     names = next(lines, [])
     read = _reader(names, types)
     held: list[str] | None = None
@@ -48,14 +49,16 @@ def csv_rows(file: IO[bytes], types: Mapping[str, str], declared: int) -> Iterat
 
 def _reader(names: Sequence[str], types: Mapping[str, str]) -> Callable[[Sequence[str]], Record]:
     """How to read a row; ``Account.Name`` becomes a record within the record, as in REST."""
-    converters = [_CONVERTERS.get(types.get(name, "string"), str) for name in names]
+    kinds = ((name, _CONVERTERS.get(types.get(name, "string"))) for name in names)
+    typed = [(name, convert) for name, convert in kinds if convert]
     nested = [(name, name.split(".")) for name in names if "." in name]
 
     def read(cells: Sequence[str]) -> Record:
-        record: dict[str, Any] = {
-            name: convert(cell) if cell else None
-            for name, convert, cell in zip(names, converters, cells, strict=True)
-        }
+        record: dict[str, Any] = dict(zip(names, [cell or None for cell in cells], strict=True))
+        for name, convert in typed:
+            cell = record[name]
+            if cell is not None:
+                record[name] = convert(cell)
         for name, path in nested:
             value = record.pop(name)
             if value is not None:
@@ -71,6 +74,7 @@ def _inner(record: dict[str, Any], path: Sequence[str]) -> dict[str, Any]:
     return record
 
 
+@lru_cache(8_192)
 def _number(cell: str) -> object:
     """Text that is no number stays, for the reader of the field to name it."""
     try:

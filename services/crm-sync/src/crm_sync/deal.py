@@ -176,5 +176,5 @@ def _related(rows: Mapping[str, Sequence[Record]], org: Org) -> Iterable[Related
 
 
 def _custom(record: Record, names: Iterable[str]) -> dict[str, str]:
-    shown = ((name, as_text(record, name)) for name in sorted(names))
+    shown = ((name, as_text(record, name)) for name in names)
     return {name: value for name, value in shown if value is not None}

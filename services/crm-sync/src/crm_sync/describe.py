@@ -104,12 +104,12 @@ class ObjectSchema:
     """Whether its deletions can be asked for; else only a sweep finds them."""
     shown_stamps: tuple[str, ...] = ()
     """Paths to the stamps of looked-up records whose fields it shows: their changes are its changes."""
+    trails: tuple[tuple[str, str], ...] = field(init=False)
+    """Under which name, and by the stamp at which path, its changes are listed."""
 
-    @property
-    def trails(self) -> tuple[tuple[str, str], ...]:
-        """Under which name, and by the stamp at which path, its changes are listed."""
+    def __post_init__(self) -> None:
         others = ((f"{self.name} {path}", path) for path in self.shown_stamps if path in self.fields)
-        return ((self.name, self.stamp), *others)
+        object.__setattr__(self, "trails", ((self.name, self.stamp), *others))
 
     def without(self, name: str) -> ObjectSchema:
         """The same without a field that Salesforce refuses."""
@@ -132,19 +132,21 @@ class OrgSchema:
     custom: tuple[str, ...] = ()
     """Every custom object that was described on the way."""
     deal: ObjectSchema = field(init=False)
+    related: tuple[ObjectSchema, ...] = field(init=False)
+    """Custom objects that look up the opportunity, over one or two hops."""
+    children: tuple[ObjectSchema, ...] = field(init=False)
+    """The readable parts of a deal, the custom ones last."""
 
     def __post_init__(self) -> None:
         if OPPORTUNITY.name not in self.objects:
             raise AccessRefused(
                 "Salesforce shows no Opportunity to this user: give the integration user Read and View All on it"
             )
-        object.__setattr__(self, "deal", self.objects[OPPORTUNITY.name])
-
-    @property
-    def children(self) -> tuple[ObjectSchema, ...]:
-        """The readable parts of a deal."""
+        related = tuple(item for name, item in sorted(self.objects.items()) if name.endswith(CUSTOM))
         standard = tuple(self.objects[item.name] for item in CHILDREN if item.name in self.objects)
-        return (*standard, *self.related)
+        object.__setattr__(self, "deal", self.objects[OPPORTUNITY.name])
+        object.__setattr__(self, "related", related)
+        object.__setattr__(self, "children", (*standard, *related))
 
     @property
     def fingerprint(self) -> str:
@@ -160,11 +162,6 @@ class OrgSchema:
     def tables(self) -> int:
         """How many tables are read in full beside the deals, accounts among them."""
         return sum(each.name in self.objects for each in (*REFERENCES, ACCOUNT))
-
-    @property
-    def related(self) -> tuple[ObjectSchema, ...]:
-        """Custom objects that look up the opportunity, over one or two hops."""
-        return tuple(item for name, item in sorted(self.objects.items()) if name.endswith(CUSTOM))
 
     def without(self, name: str, field_name: str | None) -> OrgSchema:
         """The same without a field, or without an object that is nothing without it; the deal itself stays."""

@@ -15,6 +15,7 @@ Record = Mapping[str, object]
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 _EXACT = Context(prec=100)
 _LARGEST_POWER = 60
+_NUMBERS = (int, float, Decimal)
 _date = lru_cache(8_192)(date.fromisoformat)
 """Many deals have the same days."""
 
@@ -37,14 +38,15 @@ def _checksum(part: str) -> str:
 
 def text(record: Record, field: str) -> str | None:
     """A text that can be sent on; empty is null, as in Salesforce."""
-    return _text(record.get(field), field)
-
-
-def _text(value: object, field: str) -> str | None:
+    value = record.get(field)
     if value is None:
         return None
     if not isinstance(value, str):
         raise PoisonError(f"{field} is {_shown(value)}, not a text")
+    return _sendable(value)
+
+
+def _sendable(value: str) -> str | None:
     if value.isascii() and "\0" not in value:
         return value or None
     return _clean(value) or None
@@ -80,7 +82,7 @@ def number(record: Record, field: str) -> Decimal | None:
     value = record.get(field)
     if value is None or value == "":
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+    if isinstance(value, bool) or not isinstance(value, _NUMBERS):
         raise PoisonError(f"{field} is {_shown(value)}, not a number")
     return plain(value, field)
 
@@ -134,9 +136,9 @@ def as_text(record: Record, field: str) -> str | None:
     value = value_at(record, field)
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, int | float | Decimal):
+    if isinstance(value, _NUMBERS):
         return str(plain(value, field))
-    return _text(value, field) if isinstance(value, str) else None
+    return _sendable(value) if isinstance(value, str) else None
 
 
 def is_deleted(record: Record) -> bool:

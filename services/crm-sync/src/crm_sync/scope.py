@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -75,18 +76,25 @@ class Scope:
         gone: frozenset[str] = frozenset(),
     ) -> Outcome:
         """Puts deals into the outbox that were read at ``version``; those in ``ids`` only may be missing."""
-        outcome = Outcome()
+        outcome, operations = Outcome(), Counter[str]()
         for deal_id in ids:
             records = found.get(deal_id)
             if records is None and deal_id not in gone:
                 self.metrics.unseen.inc()
                 outcome.unseen.append(deal_id)
-            elif self._put(deal_id, records, version):
+                continue
+            operation = self._put(deal_id, records, version)
+            operations[operation] += 1
+            if operation != "unchanged":
                 outcome.changed.append(deal_id)
+        for each, count in operations.items():
+            self.metrics.records.labels(self.source, each).inc(count)
         return outcome
 
-    def _put(self, deal_id: str, records: DealRecords | None, version: int) -> bool:
-        """Whether that makes a new record."""
+    def _put(
+        self, deal_id: str, records: DealRecords | None, version: int
+    ) -> Literal["unchanged", "upsert", "delete"]:
+        """What becomes of its record."""
         live = records if records is not None and not is_deleted(records.opportunity) else None
         reason = self._reason(deal_id, live) if live else None
         self.left_out.note(deal_id, reason)
@@ -95,8 +103,7 @@ class Scope:
         if records is not None:
             self._remember(deal_id, records, time_of(version))
         self._note_open(deal_id, wanted)
-        self._count("unchanged" if not changed else "upsert" if wanted else "delete")
-        return changed
+        return "unchanged" if not changed else "upsert" if wanted else "delete"
 
     def _reason(self, deal_id: str, records: DealRecords) -> str | None:
         return self.selection.reason(records.opportunity, published=self.outbox.is_live(deal_id))
@@ -106,9 +113,6 @@ class Scope:
             self.open_deals.discard(deal_id)
         else:
             self.open_deals.add(deal_id)
-
-    def _count(self, operation: str) -> None:
-        self.metrics.records.labels(self.source, operation).inc()
 
     def note_invisible(self, count: int) -> None:
         """How many published deals the last sweep could neither see nor find deleted."""

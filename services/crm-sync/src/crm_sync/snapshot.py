@@ -15,7 +15,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from bisect import bisect_right
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -144,7 +145,9 @@ class _Stream:
         self.failed: str | None = None
         self._after = after
         self._last = ""
-        self._head: Record | None = None
+        self._rows: list[Record] = []
+        self._keys: list[str] = []
+        self._at = 0
         self._following: str | None = None
         """Locator of the next page."""
         self._ahead: asyncio.Task[JobPage] | None = None
@@ -173,17 +176,18 @@ class _Stream:
     async def take(self, count: int) -> list[Record]:
         """The next rows, at most so many."""
         found: list[Record] = []
-        while len(found) < count and (row := await self._peek()) is not None:
-            self._head = None
-            found.append(row)
+        while len(found) < count and await self._more():
+            found += self._held(self._at + count - len(found))
         return found
 
     async def through(self, last: str) -> list[Record]:
         """The rows up to the deal ``last``."""
         found: list[Record] = []
-        while (row := await self._peek()) is not None and (deal_id(self.schema, row) or "") <= last:
-            self._head = None
-            found.append(row)
+        while await self._more():
+            end = bisect_right(self._keys, last, self._at)
+            found += self._held(end)
+            if end < len(self._rows):
+                break
         return found
 
     async def aclose(self) -> None:
@@ -195,26 +199,40 @@ class _Stream:
             if isinstance(page, JobPage):
                 page.file.close()
 
-    async def _peek(self) -> Record | None:
-        if self._head is None:
-            self._head = await anext(self._source, None)
-        return self._head
+    async def _more(self) -> bool:
+        """Whether there is a next row, which is held then."""
+        while self._at == len(self._rows):
+            rows = await anext(self._source, None)
+            if rows is None:
+                return False
+            self._rows, self._keys, self._at = rows, self._keys_of(rows), 0
+            self._at = bisect_right(self._keys, self._after)
+        return True
 
-    async def _read(self) -> AsyncGenerator[Record, None]:
-        """Every row behind ``after``; a custom lookup that is empty belongs to no deal."""
+    def _held(self, end: int) -> list[Record]:
+        """The held rows from the next one on, to this place; they are given."""
+        rows = self._rows[self._at : end]
+        self._at += len(rows)
+        return rows
+
+    def _keys_of(self, rows: Sequence[Record]) -> list[str]:
+        """The deals they belong to, ascending; a custom lookup that is empty belongs to none."""
+        keys = [deal_id(self.schema, row) or "" for row in rows]
+        if keys[0] < self._last or keys != sorted(keys):
+            raise QueryRefused(f"bulk rows of {self.schema.name} are not in the order of ids")
+        self._last = keys[-1]
+        return keys
+
+    async def _read(self) -> AsyncGenerator[list[Record], None]:
+        """Every row, a handful at a time; behind the last of a page the job is at the next one."""
         while not self.job.finished:
-            async with contextlib.aclosing(self._page()) as rows:
-                async for row in rows:
-                    key = deal_id(self.schema, row) or ""
-                    if key < self._last:
-                        raise QueryRefused(f"bulk rows of {self.schema.name} are not in the order of ids")
-                    self._last = key
-                    if key > self._after:
-                        yield row
+            async with contextlib.aclosing(self._page()) as page:
+                async for rows in page:
+                    yield rows
             following = self._following
             self.job = msgspec.structs.replace(self.job, locator=following, finished=following is None)
 
-    async def _page(self) -> AsyncGenerator[Record, None]:
+    async def _page(self) -> AsyncGenerator[list[Record], None]:
         """Rows of the page at the job's locator; one that was cut off is fetched again and gone on with."""
         taken = 0
         ahead, self._ahead = self._ahead, None
@@ -223,12 +241,11 @@ class _Stream:
             ahead, self._following = None, page.next
             try:
                 with page.file:
-                    rows = csv_rows(page.file, self.schema.types, page.rows)
-                    for row in itertools.islice(rows, taken, None):
-                        taken += 1
-                        if taken % TURN == 0:
-                            await self._turn(page, taken)
-                        yield row
+                    rows = itertools.islice(csv_rows(page.file, self.schema.types, page.rows), taken, None)
+                    while some := list(itertools.islice(rows, TURN)):
+                        yield some
+                        taken += len(some)
+                        await self._turn(page, taken)
             except SalesforceUnavailable:
                 if not tries_left:
                     raise
