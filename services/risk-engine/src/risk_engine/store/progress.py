@@ -14,11 +14,11 @@ _SYNCS = ("crm-sync", "jira-sync")
 
 
 async def syncs_complete(connection: Connection) -> bool:
-    """True when both sync services have reported, and every scope of theirs is complete."""
+    """True when both sync services have reported, and every scope of theirs is complete; a paused read is not."""
     result = await connection.execute(
         """
         SELECT count(DISTINCT body->>'service') FILTER (WHERE body->>'service' = ANY(%s)),
-            count(*) FILTER (WHERE body->>'state' = 'backfilling')
+            count(*) FILTER (WHERE body->>'state' <> 'complete')
         FROM sync_status WHERE NOT deleted
         """,
         (list(_SYNCS),),
