@@ -125,7 +125,8 @@ class _Again(Exception):
 class HttpClient:
     """httpx with the manners of this project. 4xx answers other than the retried ones go back to the caller.
 
-    ``is_whole`` judges answers below 300: one that is not, such as half a body, is asked for again.
+    ``is_whole`` judges answers below 300: one that is not, such as half a body, is asked for again. The way out leads
+    through the proxy of HTTPS_PROXY or HTTP_PROXY, except to the hosts of NO_PROXY.
     """
 
     def __init__(
@@ -149,7 +150,6 @@ class HttpClient:
             verify=verify,
             transport=transport,
             follow_redirects=False,
-            trust_env=False,
         )
         self._budget = budget
         self._clock = clock

@@ -60,7 +60,7 @@ class Call:
 
 
 class DirectClient:
-    """One pool of connections. Close it with ``aclose``."""
+    """One pool of connections, through the proxy of HTTPS_PROXY where there is one. Close it with ``aclose``."""
 
     def __init__(self, connection: Connection, watcher: CallWatcher, clock: ServerClock) -> None:
         self.connection = connection
@@ -71,7 +71,6 @@ class DirectClient:
             timeout=httpx.Timeout(connection.timeout, connect=connection.connect_timeout),
             verify=ssl.create_default_context(cafile=trust),
             follow_redirects=False,
-            trust_env=False,
         )
 
     async def aclose(self) -> None:

@@ -52,6 +52,10 @@ class _Transport(HTTPAdapter):
         return response
 
 
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
 class _ThreadClient(threading.local):
     """One requests session and one library client per thread; the client is rebuilt when the token changes."""
 
@@ -59,6 +63,7 @@ class _ThreadClient(threading.local):
         self._version = connection.api_version
         self.transport = _Transport(connection)
         self._session = requests.Session()
+        self._session.auth = _as_it_is  # else a netrc that names the host would take the place of our token
         self._session.mount("https://", self.transport)
         self._token: Token | None = None
         self._client: Salesforce | None = None
