@@ -13,6 +13,7 @@ from tests.risk_engine.counter import api_of, client_of, counter
 from tests.risk_engine.engine import Engine, open_engine
 
 from risk_engine.domain.ledger import part_of
+from troth_chassis.clock import AutoClock
 from troth_contracts import crm, topics
 from troth_contracts.values import Money
 
@@ -142,6 +143,16 @@ async def test_a_withdrawn_deliverable_leaves_nothing_behind_but_its_history(pos
             assert found == 0, table
         again = await declare(client, deal=LIKELY, deliverable="sso", promised_date=LATER.isoformat())
         assert (again["key"], again["first_promised_date"]) == (row["key"], SOON.isoformat())
+
+
+async def test_what_a_replica_with_a_faster_clock_recorded_stands(postgres: str) -> None:
+    async with counter(postgres) as (engine, client):
+        ahead = Engine(engine.database, engine.outside, clock=AutoClock(NOW + timedelta(seconds=5)))
+        async with client_of(api_of(ahead)) as other:
+            row = await declare(other, deal=LIKELY, deliverable="SSO", promised_date=LATER.isoformat())
+        assert row["key"] in await ledger(client)
+        assert row["key"] not in await ledger(client, as_of=NOW.isoformat())
+        await ahead.sender.close()
 
 
 Step = Callable[[Engine, httpx.AsyncClient], Awaitable[None]]

@@ -127,7 +127,10 @@ def test_roles_read_declare_and_administer(tmp_path: Path) -> None:
 
 
 def test_without_tokens_only_this_machine_is_answered() -> None:
-    """Not through a proxy, and not through a browser that was led here by another name (DNS rebinding)."""
+    """Not through a proxy, nor a browser that was led here by another name (DNS rebinding) or by a page from elsewhere.
+
+    A page may send text to any address without asking first: https://fetch.spec.whatwg.org/#cors-safelisted-method
+    """
     gate = Gate(None, Sight())
     for host in ("localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080"):
         assert gate.admit(request("POST", host=host)) == LOCAL
@@ -135,6 +138,9 @@ def test_without_tokens_only_this_machine_is_answered() -> None:
     assert refused(gate, request(client="10.0.0.7")) == 401
     assert refused(gate, request(host="rebound.example")) == 401
     assert refused(gate, request(x_forwarded_for="10.0.0.7")) == 401
+    assert gate.admit(request("POST", origin="http://localhost:3000")) == LOCAL
+    for origin in ("https://elsewhere.example", "null", "http://[", "http://localhost.elsewhere.example"):
+        assert refused(gate, request("POST", origin=origin)) == 401, origin
 
 
 def test_the_command_makes_a_token_that_the_file_knows(tmp_path: Path) -> None:

@@ -136,8 +136,8 @@ def add_api(
     path = settings.risk_tokens_path
     gate = Gate(None if path is None else TokenFile(path, clock), settings.sight)
     add_routes(app, database, gate)
-    add_table_routes(app, database, settings.fiscal_year, clock)
-    add_ledger_routes(app, database, ledger, clock)
+    add_table_routes(app, database, settings.fiscal_year)
+    add_ledger_routes(app, database, ledger)
     add_promise_routes(app, database, desk)
     slips = SlipDesk(database, clock=clock, zone=zone, trials=trials, registry=registry)
     add_slip_routes(app, slips)

@@ -169,7 +169,7 @@ class LedgerDesk:
         return said
 
     async def _row(self, connection: Connection, key: str) -> dict[str, Any] | None:
-        rows = await read_ledger(connection, LedgerQuery(self._clock.now(), deal=deal_of(key), key=key))
+        rows = await read_ledger(connection, LedgerQuery(deal=deal_of(key), key=key))
         return rows[0] if rows else None
 
     def _terms(self) -> Terms:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Path, Query, Request, Response
@@ -17,8 +17,7 @@ from risk_engine.serve.route import BODY, PROBLEM, PROBLEMS, Asking
 from risk_engine.serve.rows import ImportReport, LedgerRow, LedgerStep
 from risk_engine.serve.tables import CSV, Page, next_page, page
 from risk_engine.store.database import Database
-from risk_engine.store.ledger_reads import LedgerQuery, read_ledger, read_steps
-from troth_chassis.clock import Clock
+from risk_engine.store.ledger_reads import LATEST, LedgerQuery, read_ledger, read_steps
 
 LONGEST_FILE = 8 * 1024 * 1024
 Key = Annotated[
@@ -35,7 +34,7 @@ AsOf = Annotated[
 ]
 
 
-def add_ledger_routes(app: FastAPI, database: Database, desk: LedgerDesk, clock: Clock) -> None:
+def add_ledger_routes(app: FastAPI, database: Database, desk: LedgerDesk) -> None:
     """Adds ``/commitments``."""
     importer = Importer(desk)
     problems: Any = PROBLEMS
@@ -59,7 +58,7 @@ def add_ledger_routes(app: FastAPI, database: Database, desk: LedgerDesk, clock:
     ) -> list[dict[str, Any]]:
         """Everything promised, each deliverable with its three dates, ordered by key."""
         query = LedgerQuery(
-            as_of or clock.now(),
+            as_of or LATEST,
             deal=deal,
             account=account,
             state=state,
@@ -103,7 +102,7 @@ def add_ledger_routes(app: FastAPI, database: Database, desk: LedgerDesk, clock:
     @app.get("/commitments/{key}", response_model=LedgerRow, responses=problems)
     async def commitment(key: Key, as_of: AsOf = None) -> dict[str, Any]:
         """One commitment with its three dates."""
-        query = LedgerQuery(as_of or clock.now(), deal=key.partition("~")[0], key=key)
+        query = LedgerQuery(as_of or LATEST, deal=key.partition("~")[0], key=key)
         async with database.transaction() as connection:
             found = await read_ledger(connection, query)
         if not found:
@@ -113,9 +112,8 @@ def add_ledger_routes(app: FastAPI, database: Database, desk: LedgerDesk, clock:
     @app.get("/commitments/{key}/history", response_model=list[LedgerStep], responses=CSV | problems)
     async def history(key: Key, as_of: AsOf = None) -> list[dict[str, Any]]:
         """Everything recorded of a commitment, oldest first: dates, forecasts as shown, who declared it."""
-        moment = as_of or datetime.max.replace(tzinfo=UTC)
         async with database.transaction() as connection:
-            found = await read_steps(connection, key, moment)
+            found = await read_steps(connection, key, as_of or LATEST)
         if not found:
             raise _unknown(key)
         return found

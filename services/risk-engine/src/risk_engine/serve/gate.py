@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
@@ -72,12 +73,14 @@ def _is_local(request: Request) -> bool:
     """From this machine, addressed as this machine (a page from elsewhere may not ask through a browser here)."""
     if any(name in request.headers for name in _FORWARDED):
         return False
-    return request.client is not None and _is_here(request.client.host) and _is_here(_host(request))
+    pages = [_host(origin) for origin in request.headers.getlist("origin")]
+    asked = (request.client.host if request.client else "", _host(str(request.url)), *pages)
+    return all(map(_is_here, asked))
 
 
-def _host(request: Request) -> str:
+def _host(url: str) -> str:
     try:
-        return request.url.hostname or ""
+        return urlsplit(url).hostname or ""
     except ValueError:
         return ""
 

@@ -26,7 +26,6 @@ from risk_engine.store.tables import (
     read_stakes,
     read_team_rows,
 )
-from troth_chassis.clock import Clock
 
 Rows = Annotated[Page, Depends(page)]
 AccountKey = Annotated[
@@ -37,7 +36,7 @@ _WHOLE = 10_000
 """So many deals and commitments of one customer are told on its page."""
 
 
-def add_table_routes(app: FastAPI, database: Database, fiscal_year: FiscalYear, clock: Clock) -> None:
+def add_table_routes(app: FastAPI, database: Database, fiscal_year: FiscalYear) -> None:
     """Adds ``/deals``, ``/teams``, ``/issues``, ``/accounts``, ``/assessments`` and ``/tokens``."""
     problems: Any = PROBLEMS
 
@@ -101,7 +100,7 @@ def add_table_routes(app: FastAPI, database: Database, fiscal_year: FiscalYear, 
     async def account(account_key: AccountKey) -> dict[str, Any]:
         """Everything promised to one customer, on one page."""
         async with database.transaction() as connection:
-            return await _account_page(connection, account_key, fiscal_year, clock)
+            return await _account_page(connection, account_key, fiscal_year)
 
     @app.get("/assessments", responses=CSV | problems)
     async def assessments(request: Request, response: Response, rows: Rows) -> list[dict[str, Any]]:
@@ -121,9 +120,7 @@ def add_table_routes(app: FastAPI, database: Database, fiscal_year: FiscalYear, 
         return [{"name": line.name, "role": line.role, "until": line.until} for line in lines]
 
 
-async def _account_page(
-    connection: Connection, key: str, fiscal_year: FiscalYear, clock: Clock
-) -> dict[str, Any]:
+async def _account_page(connection: Connection, key: str, fiscal_year: FiscalYear) -> dict[str, Any]:
     name = await read_account_name(connection, key)
     if name is None:
         raise ProblemError(
@@ -132,7 +129,7 @@ async def _account_page(
     total = await read_account_rows(connection, after="", limit=1, account=key)
     found = await read_deal_rows(connection, after="", limit=_WHOLE, account=key)
     deals = [_with_quarter(row, fiscal_year) for row in found]
-    query = LedgerQuery(clock.now(), account=key, limit=_WHOLE)
+    query = LedgerQuery(account=key, limit=_WHOLE)
     alerts = NoticeQuery("firing", deals=[row["key"] for row in deals])
     commitments = await read_ledger(connection, query)
     return {

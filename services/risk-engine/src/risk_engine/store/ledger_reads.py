@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, LiteralString
 
 from risk_engine.store.database import Connection
+
+LATEST = datetime.max.replace(tzinfo=UTC)
+"""As it stands: later than what a replica whose clock is ahead recorded."""
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerQuery:
     """Which commitments; None and empty ask for all."""
 
-    as_of: datetime
+    as_of: datetime = LATEST
     deal: str | None = None
     account: str | None = None
     """``<org>:<account id>``."""
