@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -67,6 +68,22 @@ async def test_an_announced_issue_is_read_past_the_index_before_the_next_poll(st
     await stage.scan(2)
     ids = Counter(record.id for record in stage.kafka.told(ISSUE_EVENTS))
     assert ids[f"{SITE}:10005:{history}:0"] == 1
+
+
+async def test_mutation_a_payload_taken_for_the_state_would_bring_the_past_back(stage: Stage) -> None:
+    """The event of an earlier change comes last; what it shows of issue and sprint is over."""
+    await stage.scan()
+    stage.site.change("10005", NOW, status_item("1", "3"), status={"id": "3"}, summary="As it was")
+    past = copy.deepcopy(stage.site.issue("10005"))
+    running = copy.deepcopy(stage.site.sprint(2))
+    stage.site.change("10005", NOW, status_item("3", "1"), status={"id": "1"}, summary="As it is")
+    stage.site.sprint(2)["name"] = "As it is"
+    await announced(stage, *(event("jira:issue_updated", issue=past, changelog={"id": "1"}) or ()))
+    await announced(stage, *(event("sprint_updated", sprint=running, oldValue=running | {"goal": "x"}) or ()))
+    body = issue(stage, "10005")
+    assert body is not None
+    assert (body.status_id, body.summary) == ("1", "As it is")
+    assert sprint(stage, "2").name == "As it is"
 
 
 async def test_a_poll_counts_what_no_webhook_announced(stage: Stage) -> None:
