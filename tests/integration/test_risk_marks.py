@@ -28,6 +28,17 @@ async def test_a_mark_that_comes_while_its_subject_is_evaluated_stays(postgres: 
         assert await subjects(engine, "deal") == ["one"]
 
 
+async def test_a_claim_leaves_to_others_what_it_does_not_take(postgres: str) -> None:
+    async with open_engine(postgres) as engine:
+        async with engine.database.transaction() as connection:
+            await add_marks(connection, "team", [f"team-{number}" for number in range(30)])
+        async with engine.database.transaction() as other_replica:
+            (held,) = await claim(other_replica, "team", 1)
+            left = await subjects(engine, "team")
+            assert len(left) == 10
+            assert held.subject not in left
+
+
 async def test_teams_wait_for_deals_and_forecasts_for_their_deal_and_teams(postgres: str) -> None:
     """Also for those another replica is just working on."""
     it = Company()

@@ -65,15 +65,18 @@ async def add_marks(connection: Connection, kind: Kind, subjects: Iterable[str])
 async def claim(connection: Connection, kind: Kind, limit: int) -> list[Claim]:
     """Locks up to ``limit`` marked subjects that nobody else works on, oldest marks first.
 
-    The lock is taken before the marks are read, so a mark that comes later is never deleted unseen.
+    The lock is taken before the marks are read, so a mark that comes later is never deleted unseen. What waits is
+    listed first: folded into the grouping, the lock would be taken of every subject and nobody else had any.
     """
     result = await connection.execute(
         f"""
-        SELECT subject FROM (
-            SELECT subject, min(id) AS oldest
-            FROM (SELECT id, subject FROM marks WHERE kind = %s AND {_READY[kind]} ORDER BY id LIMIT %s) AS ready
-            GROUP BY subject ORDER BY oldest
-        ) AS waiting
+        WITH waiting AS MATERIALIZED (
+            SELECT subject FROM (
+                SELECT id, subject FROM marks WHERE kind = %s AND {_READY[kind]} ORDER BY id LIMIT %s
+            ) AS ready
+            GROUP BY subject ORDER BY min(id)
+        )
+        SELECT subject FROM waiting
         WHERE pg_try_advisory_xact_lock(hashtextextended(%s || subject, 0)) LIMIT %s
         """,  # noqa: S608  (conditions are this module's own)
         (kind, _FEWEST_MARKS + limit * _MARKS_PER_SUBJECT, kind, limit),
@@ -144,10 +147,8 @@ _READY: Mapping[Kind, LiteralString] = {
     "forecast": """
         subject NOT IN (SELECT earlier.subject FROM marks earlier WHERE earlier.kind IN ('link', 'deal'))
         AND subject NOT IN (
-            SELECT c.deal_key FROM commitments c
-            WHERE EXISTS (SELECT FROM marks earlier WHERE earlier.kind = 'team') AND c.teams && ARRAY(
-                SELECT earlier.subject FROM marks earlier WHERE earlier.kind = 'team'
-            )
+            SELECT c.deal_key FROM commitments c, unnest(c.teams) AS team
+            WHERE team IN (SELECT earlier.subject FROM marks earlier WHERE earlier.kind = 'team')
         )
     """,
 }
