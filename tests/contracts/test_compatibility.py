@@ -12,7 +12,7 @@ from troth_contracts.compatibility import RELEASED, breaks, check, main
 from troth_contracts.generate import schemas
 from troth_contracts.values import Contract
 
-ADDED_SINCE = {"troth.jira.plan-change.v1"}
+ADDED_SINCE = {"troth.jira.plan-change.v1", "troth.crm.schema-change.v1"}
 """Types that came after the last release."""
 
 

@@ -20,6 +20,7 @@ DESIGN = {
     **dict.fromkeys((*COMPACT, "risk.assessments"), ("compact", None, 12)),
     **dict.fromkeys(("jira.issue-events", "jira.sprint-events", "jira.plan-changes"), ("delete", 400, 12)),
     "risk.alerts": ("delete", 400, 12),
+    "crm.schema-changes": ("delete", 400, 1),
     **dict.fromkeys(("sync.status", "crm-sync.state", "jira-sync.state"), ("compact", None, 1)),
     "jira-sync.inbox": ("delete", 7, 1),
     **{f"{service}.dead-letters": ("delete", 30, 1) for service in ("crm-sync", "jira-sync", "risk-engine")},

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 from tests.crm_sync.conftest import Stage
-from tests.crm_sync.fakes import START, Fault
+from tests.crm_sync.fakes import START, Fault, kafka_down
 
 from crm_sync.errors import QueryTooLong, SchemaChanged
 from crm_sync.paging import rows
 from crm_sync.salesforce import Described, Page
 from crm_sync.soql import Query
+from troth_chassis.errors import TransientError
+from troth_contracts.crm import SchemaChange
+from troth_contracts.topics import SCHEMA_CHANGES
 
 PROMISED = Described("Promised_Date__c", "date", custom=True, filterable=True, label="Promised date")
 SCORE = Described("Score__c", "double", custom=True, filterable=True, label="Score")
@@ -76,6 +80,52 @@ async def test_a_retyped_field_keeps_its_text(stage: Stage) -> None:
 
     assert stage.deals()[deal].custom == {"Score__c": "five"}
     assert changes(stage, "retyped") == 1
+
+
+def told(stage: Stage) -> list[tuple[str, str | None, str]]:
+    bodies = [
+        msgspec.json.decode(each.value or b"", type=SchemaChange) for each in stage.bus.of(SCHEMA_CHANGES)
+    ]
+    assert all(START < body.at <= stage.org.now for body in bodies)
+    return [(body.object, body.field, body.change) for body in bodies]
+
+
+async def test_every_change_is_an_event_of_its_own(stage: Stage) -> None:
+    stage.org.custom = (SCORE,)
+    stage.org.deal(Score__c=5)
+    await stage.poll()
+    assert told(stage) == []
+    stage.org.custom = (plain("Score__c"), PROMISED)
+    stage.org.hidden |= {"NextStep", "OpportunityTeamMember"}
+
+    await stage.poll(601)
+    await stage.poll(601)
+
+    assert told(stage) == [
+        ("Opportunity", "NextStep", "removed"),
+        ("Opportunity", "Promised_Date__c", "added"),
+        ("Opportunity", "Score__c", "retyped"),
+        ("OpportunityTeamMember", None, "removed"),
+    ]
+    stage.org.hidden.clear()
+    await stage.poll(601)
+    assert ("OpportunityTeamMember", None, "added") in told(stage)
+
+
+async def test_a_change_that_kafka_did_not_take_is_told_later(stage: Stage) -> None:
+    """Once: the description that follows shows nothing new."""
+    stage.org.deal()
+    await stage.poll()
+    stage.org.custom = (PROMISED,)
+    stage.bus.fault = kafka_down
+    with pytest.raises(TransientError):
+        await stage.poll(601)
+    stage.bus.fault = lambda _call: None
+
+    await stage.poll()
+    await stage.poll(601)
+
+    assert told(stage) == [("Opportunity", "Promised_Date__c", "added")]
 
 
 async def test_describes_come_every_ten_minutes_not_with_every_poll(stage: Stage) -> None:

@@ -11,9 +11,10 @@ import pytest
 from tests.crm_sync.fakes import record_id
 from tests.crm_sync.simulated import seed
 from tests.integration.crm_mayhem import Mayhem
-from tests.integration.crm_truth import against_truth, assert_z, fold, history
+from tests.integration.crm_truth import against_truth, assert_z, fold, history, records
 from tests.integration.crm_world import FULL, LONG_AGO, World, a_world
 
+from troth_contracts.topics import SCHEMA_CHANGES
 from troth_sandbox.salesforce.access import Denial
 from troth_sandbox.salesforce.alteration import drop_field, put_field
 from troth_sandbox.salesforce.clock import stamp
@@ -171,10 +172,10 @@ async def test_an_edited_stage_type_reaches_all_its_deals(tmp_path: Path, kafka:
         await assert_z(world)
 
 
-SCHEMA_CHANGES = ("added", "removed", "hidden", "hidden field of a part", "retyped", "hidden object")
+ALTERATIONS = ("added", "removed", "hidden", "hidden field of a part", "retyped", "hidden object")
 
 
-@pytest.mark.parametrize("change", SCHEMA_CHANGES)
+@pytest.mark.parametrize("change", ALTERATIONS)
 async def test_fields_come_and_go_and_no_object_stops(tmp_path: Path, kafka: str, change: str) -> None:
     async with a_world(tmp_path, kafka, TROTH_CRM_POLL_SECONDS="30") as world:
         Mayhem(world, seed=3, late=0).during(10 * MINUTE, writes=40)
@@ -186,6 +187,7 @@ async def test_fields_come_and_go_and_no_object_stops(tmp_path: Path, kafka: str
         assert (await fold(world))[deals(1)[0]]["close_date"] == "2027-03-01"
         await assert_z(world, unreadable=unreadable)
         assert any(entry["event"] == "schema" for entry in world.told), "the change was not told"
+        assert await records(world, SCHEMA_CHANGES), "the change was not published"
 
 
 def _alter(world: World, change: str) -> Sequence[str]:

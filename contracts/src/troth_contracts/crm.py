@@ -160,3 +160,30 @@ def reference_key(reference: Reference) -> str:
     """Kafka key: ``<org>:<kind>:<id>``."""
     kind = reference.__struct_config__.tag
     return f"{reference.org_id}:{kind}:{reference.id}"
+
+
+class SchemaChange(Contract, frozen=True):
+    """A field or object that the integration user can read now, or no longer, or whose type is another one.
+
+    An administrator's edit and a permission taken away look the same from here.
+    """
+
+    org_id: str
+    object: str
+    """API name."""
+    change: str
+    """added, removed or retyped. Later versions may know more."""
+    at: Instant
+    """Server time of the description that first showed it; it happened since the one before, minutes earlier."""
+    field: str | None = None
+    """API name, or the path to a field of another object; None for the whole object."""
+
+    @property
+    def key(self) -> str:
+        """Kafka key: ``<org>:<object>``."""
+        return f"{self.org_id}:{self.object}"
+
+    @property
+    def event_id(self) -> str:
+        """Deterministic: object, field, change and the time it was seen."""
+        return f"{self.key}:{self.field or ''}:{self.change}:{round(self.at.timestamp() * 1000)}"

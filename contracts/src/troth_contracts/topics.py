@@ -57,6 +57,17 @@ REFERENCE = Topic(
     "troth.crm.reference.v1",
     "stages, currencies, users, products; joined when read",
 )
+SCHEMA_CHANGES = Topic(
+    "crm.schema-changes",
+    "org:object",
+    "delete",
+    crm.SchemaChange,
+    "troth.crm.schema-change.v1",
+    "fields and objects that came, went, or changed their type for the integration user",
+    kind="event",
+    retention=_YEAR,
+    partitions=1,
+)
 ISSUES = Topic(
     "jira.issues",
     "site:issue",
@@ -199,6 +210,7 @@ JIRA_INBOX = inbox_topic("jira-sync")
 TOPICS: tuple[Topic, ...] = (
     OPPORTUNITIES,
     REFERENCE,
+    SCHEMA_CHANGES,
     ISSUES,
     ISSUE_EVENTS,
     SPRINTS,

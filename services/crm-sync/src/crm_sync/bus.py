@@ -12,9 +12,17 @@ from troth_chassis.topics_admin import ensure_topics
 from troth_chassis.writer import Mode, ScopeWriter
 from troth_contracts.codec import InRecord, decode
 from troth_contracts.errors import UndecodableRecord
-from troth_contracts.topics import CRM_STATE, OPPORTUNITIES, REFERENCE, SYNC_STATUS, Topic, dead_letter_topic
+from troth_contracts.topics import (
+    CRM_STATE,
+    OPPORTUNITIES,
+    REFERENCE,
+    SCHEMA_CHANGES,
+    SYNC_STATUS,
+    Topic,
+    dead_letter_topic,
+)
 
-PUBLISHED = (OPPORTUNITIES, REFERENCE, SYNC_STATUS, CRM_STATE)
+PUBLISHED = (OPPORTUNITIES, REFERENCE, SCHEMA_CHANGES, SYNC_STATUS, CRM_STATE)
 
 
 class Bus(Protocol):

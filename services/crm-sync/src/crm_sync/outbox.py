@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from crm_sync.deal import DealRecords, Org, to_deal
+from crm_sync.drift import SchemaEvent
 from crm_sync.fields import Record, long_id
 from crm_sync.metrics import CrmMetrics
 from crm_sync.reference import READERS, ReferenceTable, stage_names
@@ -20,9 +21,9 @@ from troth_chassis.dead_letters import dead_letter
 from troth_chassis.errors import PoisonError
 from troth_chassis.publisher import Publisher
 from troth_contracts.codec import OutRecord
-from troth_contracts.crm import Deal, reference_key
+from troth_contracts.crm import Deal, SchemaChange, reference_key
 from troth_contracts.sync import SyncStatus, Watermark
-from troth_contracts.topics import CRM_STATE, OPPORTUNITIES, REFERENCE, SYNC_STATUS
+from troth_contracts.topics import CRM_STATE, OPPORTUNITIES, REFERENCE, SCHEMA_CHANGES, SYNC_STATUS
 
 LARGEST = 950_000
 """Bytes of one record; brokers take about a megabyte unless told otherwise."""
@@ -117,6 +118,11 @@ class Outbox:
         key = reference_key(reference)
         self._add(self._publisher.state(REFERENCE, key, reference, version))
         return key
+
+    def schema_change(self, event: SchemaEvent, at: datetime) -> None:
+        """What came, went or changed its type, as first seen ``at``, server time."""
+        body = SchemaChange(self.org.id, event.object, event.kind, at, event.field or None)
+        self._add(self._publisher.event(SCHEMA_CHANGES, body.key, body, body.event_id, at))
 
     def _dead_letter(self, source: str, key: str, reason: str, rows: Mapping[str, object]) -> None:
         """Told once per content, however often the record is read again."""

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -14,6 +14,7 @@ from crm_sync.backfill import Backfill
 from crm_sync.budget import Level, Plan, Wanted
 from crm_sync.bus import Bus
 from crm_sync.describe import ALL, read_schema
+from crm_sync.drift import SchemaEvent
 from crm_sync.errors import (
     AccessRefused,
     BudgetExhausted,
@@ -69,6 +70,7 @@ class DealSync:
         interval = timedelta(seconds=settings.crm_sweep_seconds)
         self._sweeps = Sweeps(ports.bus, ports.log, self._overlap, interval)
         self._late = False
+        self._untold: list[tuple[SchemaEvent, datetime]] = []
         self._told: tuple[Level, str] | None = None
         self._timetable = _Timetable(settings.crm_deletes_seconds, settings.crm_reference_seconds)
         self._freshness = Freshness(ports.health, ports.clock)
@@ -142,9 +144,19 @@ class DealSync:
         for event in events:
             self._ports.metrics.schema_changes.labels(event.kind).inc()
             self._ports.log.warning("schema", kind=event.kind, object=event.object, field=event.field or None)
+        self._untold += [(event, reader.server_time) for event in events]
+        await self._tell_changes(scope)
         if shown and events and all(event.kind == "removed" for event in events):
             await scope.keep_fields(scope.schema.fingerprint)
         self._told_readable(scope)
+
+    async def _tell_changes(self, scope: Scope) -> None:
+        """Kept until Kafka has them: the next description no longer shows them."""
+        if self._untold:
+            for event, at in self._untold:
+                scope.outbox.schema_change(event, at)
+            await scope.outbox.commit()
+            self._untold = []
 
     def _told_readable(self, scope: Scope) -> None:
         closed, problems = scope.schema.closed, scope.schema.problems()
@@ -153,6 +165,7 @@ class DealSync:
 
     async def _pass(self, beat: Beat) -> None:
         scope = await self._opened()
+        await self._tell_changes(scope)
         if self._timetable.describe_due(self._ports.clock.monotonic()):
             await self._describe(scope)
         if not scope.marks.backfill_complete:
