@@ -186,6 +186,14 @@ async def test_each_role_may_do_what_its_name_says(postgres: str, tmp_path: Path
         assert await engine.value("SELECT count(*) FROM declarations") == 0
         declared = await client.post("/commitments", json=said, headers=bearer["planner"])
         assert (declared.status_code, declared.json()["declared_by"]) == (201, "planner")
+        link = {"kind": "link", "subject": it.deal_key("likely"), "target": "ATL-2"}
+        assert (await client.post("/links/confirm", json=link, headers=bearer["viewer"])).status_code == 403
+        await client.post("/links/confirm", json=link, headers=bearer["planner"])
+        await client.post("/links/reject", json=link | {"by": "Ada"}, headers=bearer["planner"])
+        assert await engine.rows("SELECT answered_by FROM link_answers ORDER BY id") == [
+            ("planner",),
+            ("Ada",),
+        ]
         who = (await client.get("/tokens", headers=bearer["admin"])).json()
         assert {(one["name"], one["role"]) for one in who} == {(role, role) for role in bearer}
         assert all(token["Authorization"][7:] not in json.dumps(who) for token in bearer.values())

@@ -145,6 +145,27 @@ async def test_a_withdrawn_deliverable_leaves_nothing_behind_but_its_history(pos
         assert (again["key"], again["first_promised_date"]) == (row["key"], SOON.isoformat())
 
 
+async def test_a_deal_promises_since_its_first_promise_whatever_took_its_place(postgres: str) -> None:
+    """Its history tells nothing: a promise of the whole, then of a line instead, then none, then one again."""
+    line = crm.LineItem(id="l1", service_date=LATER, description="ATL-3")
+    lives = [
+        it.deal("silent", history=(), custom=promise(LATER), minutes=40),
+        it.deal("silent", history=(), line_items=(line,), minutes=30),
+        it.deal("silent", history=(), is_won=False, probability=Decimal(0), minutes=20),
+        it.deal("silent", history=(), custom=promise(LATER), minutes=10),
+    ]
+    found, moments = [], []
+    async with open_engine(postgres) as engine:
+        await engine.go_live()
+        for record in lives:
+            await engine.outside.clock.advance(3600)
+            await engine.take([record])
+            await engine.evaluate()
+            moments.append(engine.clock.now())
+            found.append(await engine.value("SELECT max(entered_at) FROM commitments"))
+    assert found == [moments[0], moments[0], None, moments[3]]
+
+
 async def test_what_a_replica_with_a_faster_clock_recorded_stands(postgres: str) -> None:
     async with counter(postgres) as (engine, client):
         ahead = Engine(engine.database, engine.outside, clock=AutoClock(NOW + timedelta(seconds=5)))

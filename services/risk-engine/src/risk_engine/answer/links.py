@@ -21,7 +21,7 @@ from troth_chassis.clock import Clock
 
 
 class LinkAnswerBody(BaseModel):
-    """An answer to a suggestion: ``kind``, ``subject`` and ``target`` as the suggestion tells them, and who says so.
+    """An answer to a suggestion: ``kind``, ``subject`` and ``target`` as the suggestion tells them.
 
     A link that nothing suggests is declared the same way: ``subject`` the deal, ``target`` the issue or its key.
     """
@@ -55,7 +55,7 @@ class LinkAnswerBody(BaseModel):
     kind: Literal["field", "product", "link"]
     subject: str = Field(min_length=1, max_length=300)
     target: str = Field(min_length=1, max_length=300)
-    by: str = Field(min_length=1, max_length=200)
+    by: str = Field(default="", max_length=200, description="Who says so; empty: the name of the token")
     note: str = Field(default="", max_length=2_000)
 
 
@@ -104,7 +104,7 @@ class LinkDesk:
             ],
         }
 
-    async def answer(self, said: Said, body: LinkAnswerBody) -> dict[str, Any]:
+    async def answer(self, said: Said, body: LinkAnswerBody, who: str) -> dict[str, Any]:
         """Keeps the answer and has everything it touches evaluated anew."""
         async with self._database.transaction() as connection:
             await share_join_lock(connection)
@@ -116,7 +116,7 @@ class LinkDesk:
                 body.subject,
                 target,
                 answer=said,
-                by=body.by,
+                by=body.by or who,
                 note=body.note,
                 at=self._clock.now(),
             )

@@ -10,7 +10,7 @@ from risk_engine.answer.desk import PromiseDesk
 from risk_engine.answer.links import LinkAnswerBody, LinkDesk
 from risk_engine.answer.question import Question
 from risk_engine.answer.slip import SlipDesk
-from risk_engine.serve.route import PROBLEMS
+from risk_engine.serve.route import PROBLEMS, Asking
 from risk_engine.serve.tables import CSV
 from risk_engine.store.answers import read_answers
 from risk_engine.store.database import Database
@@ -71,16 +71,16 @@ def add_link_routes(app: FastAPI, desk: LinkDesk) -> None:
         return await desk.suggestions(limit, offset)
 
     @app.post("/links/confirm", responses=problems)
-    async def confirm(body: LinkAnswerBody) -> dict[str, Any]:
+    async def confirm(body: LinkAnswerBody, caller: Asking) -> dict[str, Any]:
         """Says that it is so: a field holds keys, a product is that version, a deal needs that issue."""
-        return await desk.answer("confirmed", body)
+        return await desk.answer("confirmed", body, caller.name)
 
     @app.post("/links/reject", responses=problems)
-    async def reject(body: LinkAnswerBody) -> dict[str, Any]:
+    async def reject(body: LinkAnswerBody, caller: Asking) -> dict[str, Any]:
         """Says that it is not so; it is never suggested again."""
-        return await desk.answer("rejected", body)
+        return await desk.answer("rejected", body, caller.name)
 
     @app.post("/links/reopen", responses=problems)
-    async def reopen(body: LinkAnswerBody) -> dict[str, Any]:
+    async def reopen(body: LinkAnswerBody, caller: Asking) -> dict[str, Any]:
         """Takes an earlier answer back."""
-        return await desk.answer("open", body)
+        return await desk.answer("open", body, caller.name)
