@@ -91,7 +91,7 @@ def killed(request: pytest.FixtureRequest, settled: Settled, tmp_path: Path) -> 
         yield play
 
 
-@pytest.mark.timeout(600)  # a dead member keeps its partitions until its session times out, after 30 s
+@pytest.mark.timeout(600)  # two plays, one of them slowed down
 def test_a_killed_service_leaves_the_same_world_behind(killed: Play, settled: Settled) -> None:
     after = take_snapshot(killed)
 

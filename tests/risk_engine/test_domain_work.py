@@ -1,6 +1,7 @@
 """The leaves below a linked issue: each unit of work once, with a size and a team."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -135,6 +136,13 @@ def test_the_team_is_the_board_of_the_open_sprint_else_the_projects(
     sprints: tuple[str, ...], team: str
 ) -> None:
     assert team_of(issue(1, sprint_keys=sprints), ROSTER) == team
+
+
+def test_a_project_of_the_same_key_on_another_site_is_another_project() -> None:
+    far = Team("far:1", "Far", ("APA",))
+    roster = Roster({team.key: team for team in (far, B)}, {})
+    assert team_of(issue(1), roster) == "s:10"
+    assert team_of(replace(issue(1), key="far:1"), roster) == "far:1"
 
 
 def test_work_on_no_board_has_no_team() -> None:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cached_property
 
 from risk_engine.domain.model import Issue, Sprint, Team
 
@@ -80,6 +81,15 @@ class Roster:
     leads: Mapping[str, str] = field(default_factory=dict)
     """By board, the key of its team, where that is another board."""
 
+    @cached_property
+    def by_project(self) -> Mapping[tuple[str, str], str]:
+        """By site and project key, the team whose the project's work is when no sprint says more; scrum first."""
+        found: dict[tuple[str, str], str] = {}
+        for team in sorted(self.teams.values(), key=lambda team: (not team.is_scrum, _natural(team.key))):
+            for project in team.project_keys:
+                found.setdefault((_site(team.key), project), team.key)
+        return found
+
 
 def leaves_below(roots: Iterable[str], tree: WorkTree) -> tuple[Leaf, ...]:
     """The unresolved leaves of the linked issues ``roots`` and all below them, each once, ordered by key.
@@ -115,9 +125,11 @@ def team_of(issue: Issue, roster: Roster, tree: WorkTree | None = None) -> str |
         board = _board_of_sprint(sprint, planned.project_key, roster)
         if board is not None:
             return board
-    own = [team for team in roster.teams.values() if issue.project_key in team.project_keys]
-    first = min(own, key=lambda team: (not team.is_scrum, _natural(team.key)), default=None)
-    return None if first is None else first.key
+    return roster.by_project.get((_site(issue.key), issue.project_key))
+
+
+def _site(key: str) -> str:
+    return key.rpartition(":")[0]
 
 
 def _planned(issue: Issue, tree: WorkTree | None) -> Issue:
