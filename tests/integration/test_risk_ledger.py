@@ -13,6 +13,8 @@ from tests.risk_engine.counter import api_of, client_of, counter
 from tests.risk_engine.engine import Engine, open_engine
 
 from risk_engine.domain.ledger import part_of
+from risk_engine.store.ledger_reads import LedgerQuery, read_ledger
+from risk_engine.store.tables import read_deal_rows
 from troth_chassis.clock import AutoClock
 from troth_contracts import crm, topics
 from troth_contracts.values import Money
@@ -164,6 +166,16 @@ async def test_a_deal_promises_since_its_first_promise_whatever_took_its_place(p
             moments.append(engine.clock.now())
             found.append(await engine.value("SELECT max(entered_at) FROM commitments"))
     assert found == [moments[0], moments[0], None, moments[3]]
+
+
+async def test_every_question_to_the_ledger_is_planned_for_itself(postgres: str) -> None:
+    """One plan for all of them read the whole history of 30,000 commitments to tell those of one deal."""
+    async with open_engine(postgres) as engine, engine.database.transaction() as connection:
+        for number in range(12):
+            await read_ledger(connection, LedgerQuery(deal=it.deal_key(str(number))))
+            await read_deal_rows(connection, after="", limit=1, deal=it.deal_key(str(number)))
+        told = await connection.execute("SELECT statement FROM pg_prepared_statements")
+        assert not [text for (text,) in await told.fetchall() if "AS told" in text or "AS stands" in text]
 
 
 async def test_what_a_replica_with_a_faster_clock_recorded_stands(postgres: str) -> None:

@@ -12,7 +12,9 @@ from risk_engine.store.database import Connection
 async def _rows(
     connection: Connection, statement: LiteralString, parameters: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    result = await connection.execute(statement, parameters)
+    result = await connection.execute(
+        statement, parameters, prepare=False
+    )  # each question has a plan of its own
     names = [column.name for column in result.description or ()]
     return [dict(zip(names, row, strict=True)) for row in await result.fetchall()]
 
