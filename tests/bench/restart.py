@@ -18,6 +18,7 @@ def measure(play: Play, count: int, advance: Callable[[], None]) -> list[float]:
     found = []
     for _ in range(count):
         on = play.fires(switch.kind, switch.deal) is None
+        play.until(play.idle, "nothing is half delivered: the alert's next notice would wait for the lease")
         play.stage.services[SERVICE].kill()
         switch.turn(on)
         time.sleep(3 * POLL_SECONDS)  # for the record to be in Kafka
