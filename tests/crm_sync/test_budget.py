@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.crm_sync.conftest import Stage
 from tests.crm_sync.fakes import START
 
 from crm_sync.budget import DAY, FULL_READ_SHARE, OWN_SHARE, Budget, Level, OwnCalls, Wanted
@@ -160,3 +161,23 @@ def test_an_unreadable_header_changes_nothing() -> None:
     known.told("per-app-api-usage=99/100(appName=api-usage)")
     known.told(None)
     assert (known.used, known.limit) == (10, 100)
+
+
+async def test_a_new_process_goes_on_counting(stage: Stage) -> None:
+    """Else every restart would have the whole share of the day again."""
+    stage.org.deal()
+    for _ in range(2_400):
+        stage.metrics.budget.told("api-usage=2400/15000")
+    await stage.poll()
+    assert stage.metrics.budget.own.total == 2_400
+
+    stage.org.advance(6 * 3_600)
+    await stage.clock.sleep(6 * 3_600)
+    stage.restart()
+    await stage.poll()
+
+    assert stage.metrics.budget.own.total == pytest.approx(1_800, abs=100)
+    await stage.poll(12 * 3_600)
+    assert stage.metrics.budget.own.total == pytest.approx(600, abs=100)
+    await stage.poll(6.1 * 3_600)
+    assert stage.metrics.budget.own.total == 0

@@ -38,6 +38,7 @@ OWN_SHARE = 0.35
 FULL_READ_SHARE = 0.8
 """Of our share; the rest is for the polls that follow."""
 DAY = 86_400.0
+HOURS = 24
 SLOT = 300.0
 """Our own calls are counted by so many seconds."""
 _USAGE = re.compile(r"(?<![\w-])api-usage=(\d+)/(\d+)")
@@ -108,7 +109,7 @@ class Plan:
     ours: int
     """How many of the org's calls a day may be ours."""
     own: int
-    """How many calls this process made in the last 24 hours."""
+    """How many calls we made in the last 24 hours."""
     poll_seconds: float
     stretch: float
     """Factor on the other intervals."""
@@ -126,18 +127,29 @@ class Plan:
 
 
 class OwnCalls:
-    """The calls of this process in the last 24 hours; a new process begins at none."""
+    """Our calls in the last 24 hours, those of earlier processes included once they are told."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._slots: deque[tuple[float, int]] = deque()
         """When each slot stops to count, on the monotonic clock, and the calls in it."""
+        self._restored = False
 
     def count(self) -> None:
         """One more."""
         expiry = (self._clock.monotonic() // SLOT + 1) * SLOT + DAY
         known = self._slots.pop()[1] if self._slots and self._slots[-1][0] == expiry else 0
         self._slots.append((expiry, known + 1))
+
+    def restore(self, calls: int, age: float) -> None:
+        """What earlier processes had made ``age`` seconds ago, taken for even over the day before; only once."""
+        if self._restored:
+            return
+        self._restored = True
+        counted = self._clock.monotonic() - age
+        for hour in reversed(range(HOURS)):
+            part = calls * (hour + 1) // HOURS - calls * hour // HOURS
+            self._slots.appendleft((counted + (hour + 1) * DAY / HOURS, part))
 
     @property
     def total(self) -> int:

@@ -15,7 +15,7 @@ from crm_sync.drift import SchemaEvent
 from crm_sync.fields import Record, long_id
 from crm_sync.metrics import CrmMetrics
 from crm_sync.reference import READERS, ReferenceTable, stage_names
-from crm_sync.watermarks import SERVICE, Watermarks, time_of
+from crm_sync.watermarks import CALLS, SERVICE, Watermarks, time_of
 from crm_sync.whole import rows_of
 from troth_chassis.dead_letters import dead_letter
 from troth_chassis.errors import PoisonError
@@ -140,12 +140,17 @@ class Outbox:
     async def commit(self, marks: Sequence[Watermark] = (), status: SyncStatus | None = None) -> None:
         """Publishes what was collected together with the watermarks that cover it."""
         version = self._marks.next_version()
+        marks = [*marks, self._calls(version)] if marks else marks
         records = [*self._pending, *self._state_records(marks, status, version)]
         self._pending = []
         await self._publisher.commit(records)
         self._marks.keep(marks)
         for topic, count in Counter(record.topic for record in records).items():
             self._metrics.published.labels(topic).inc(count)
+
+    def _calls(self, version: int) -> Watermark:
+        mark = self._marks.moved(CALLS, time_of(version))
+        return msgspec.structs.replace(mark, read=self._metrics.budget.own.total)
 
     def _state_records(
         self, marks: Iterable[Watermark], status: SyncStatus | None, version: int

@@ -214,6 +214,9 @@ async def open_scope(
     publisher = await bus.open(org_id)
     marks = Watermarks(org_id, [record async for record in bus.read(CRM_STATE)])
     _check_state(publisher, marks, org_id, rebuild=rebuild)
+    if calls := marks.calls():
+        age = (reader.server_time - calls.position).total_seconds()
+        metrics.budget.own.restore(calls.read, max(0.0, age))
     if rebuild:
         marks.forget()
     scope = Scope(reader, schema, marks, Outbox(publisher, marks, org, metrics), metrics, selection=wanted)

@@ -19,6 +19,8 @@ ACCOUNTS = "accounts"
 """Server time from which renamed accounts must be looked for."""
 SWEEP = "sweep"
 """Server time of the last full comparison."""
+CALLS = "calls"
+"""How many API calls we had made in the 24 hours before: a new process goes on counting."""
 FIELDS = "fields"
 """Server time at which every deal was known to show the fields of the mark's scope."""
 
@@ -61,6 +63,10 @@ class Watermarks:
         """Server time, UTC; None before the first read."""
         mark = self._known.get(self.stream(stream))
         return mark.position if mark else None
+
+    def calls(self) -> Watermark | None:
+        """Our calls in the 24 hours before its position."""
+        return self._known.get(self.stream(CALLS))
 
     def bulk(self) -> Watermark | None:
         """A full read by bulk jobs that was broken off."""
