@@ -36,22 +36,41 @@ class FurtherReading:
 
     async def of(self, page: Sequence[RawIssue], *, links_later: bool = False) -> list[RawIssue]:
         """The same issues with what else is to be read of them; their links may be left to ``link_backlog.py``."""
-        return list(await asyncio.gather(*(self._of(raw, links_later=links_later) for raw in page)))
+        known = [self._without_asking(raw, links_later=links_later) for raw in page]
+        missing = (raw for raw, found in zip(page, known, strict=True) if found is None)
+        asked = iter(await asyncio.gather(*(self._asked(raw, links_later=links_later) for raw in missing)))
+        return [found or next(asked) for found in known]
 
-    async def _of(self, raw: RawIssue, *, links_later: bool) -> RawIssue:
-        issue_id, rules = str(raw.document.get("id")), self._view.references
-        if self._view.left_out.has("issue", issue_id):
+    def _without_asking(self, raw: RawIssue, *, links_later: bool) -> RawIssue | None:
+        """The issue where there is nothing to ask, as with nearly all of them."""
+        if self._view.left_out.has("issue", str(raw.document.get("id"))):
             return raw
-        if rules.comments:
+        return None if self._view.references.comments else self._by_trail(raw, links_later=links_later)
+
+    async def _asked(self, raw: RawIssue, *, links_later: bool) -> RawIssue:
+        issue_id = str(raw.document.get("id"))
+        if self._view.references.comments:
             raw = replace(raw, document=await self._with_comments(issue_id, raw.document))
-        trail, known = link_trail(raw.histories), self._view.memory.links_as_of(issue_id)
+        known = self._by_trail(raw, links_later=links_later)
+        if known is not None:
+            return known
+        links = await self._links(issue_id)
+        before = self._view.memory.links_as_of(issue_id)
+        return replace(
+            raw,
+            links=links,
+            links_as_of=before if links is None else self._as_of(raw, link_trail(raw.histories)),
+        )
+
+    def _by_trail(self, raw: RawIssue, *, links_later: bool) -> RawIssue | None:
+        """The issue as far as its changelog tells of its links; None where they are to be read now."""
+        trail, known = link_trail(raw.histories), self._view.memory.links_as_of(str(raw.document.get("id")))
         as_of = self._as_of(raw, trail)
-        if as_of is None or (rules.links == "announced" and not trail.present):
+        if as_of is None or (self._view.references.links == "announced" and not trail.present):
             return replace(raw, links=(), links_as_of=as_of)
         if as_of == known or links_later:
             return replace(raw, links_as_of=known, links_pending=as_of != known)
-        links = await self._links(issue_id)
-        return replace(raw, links=links, links_as_of=known if links is None else as_of)
+        return None
 
     def _as_of(self, raw: RawIssue, trail: LinkTrail) -> str | None:
         """What must have changed before the links are read again; None where there is nothing to read."""

@@ -6,6 +6,7 @@ is quarantined, a forbidden search is told in one sentence with everything else 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -70,14 +71,15 @@ def _expect(deployment: str, login: LoginKind) -> None:
 async def admit(reader: JiraReader, login: LoginKind, projects: Sequence[str]) -> None:
     """Returns when the service can work here. AccessMissingError names all that is refused."""
     await greet(reader, login)
-    _, found = await _fields(reader)
-    there, roster = await _projects(reader, projects)
-    found += [
-        *roster,
-        *await _issues(reader, there, SiteFields()),
-        *await _try("board", lambda: reader.boards(0)),
-    ]
-    refused = [finding.detail for finding in found if finding.refused]
+
+    async def content() -> list[Finding]:
+        there, roster = await _projects(reader, projects)
+        return [*roster, *await _issues(reader, there, SiteFields())]
+
+    (_, fields), issues, boards = await asyncio.gather(
+        _fields(reader), content(), _try("board", lambda: reader.boards(0))
+    )
+    refused = [finding.detail for finding in (*fields, *issues, *boards) if finding.refused]
     if refused:
         raise AccessMissingError("the account lacks access: " + "; ".join(refused))
 
@@ -130,11 +132,11 @@ async def _issues(reader: JiraReader, projects: Sequence[str], fields: SiteField
     ids = [text(issue, "id") for issue in page.items]
     if not ids:
         return [Finding("search", ok=False, detail="no issue is visible to this account")]
-    return [
-        Finding("search", ok=True),
-        *await _try("issue", lambda: reader.find("issue", ids[0], ("summary",))),
-        *await _try("changelog", lambda: reader.changelogs(ids[:1], None)),
-    ]
+    issue, changelog = await asyncio.gather(
+        _try("issue", lambda: reader.find("issue", ids[0], ("summary",))),
+        _try("changelog", lambda: reader.changelogs(ids[:1], None)),
+    )
+    return [Finding("search", ok=True), *issue, *changelog]
 
 
 async def _links(reader: JiraReader, projects: Sequence[str]) -> list[Finding]:

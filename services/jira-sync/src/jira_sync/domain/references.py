@@ -48,10 +48,16 @@ def mentions(text: str, pattern: re.Pattern[str] | None = None) -> tuple[Mention
     """
     found: dict[tuple[str, str], Mention] = {}
     text = _unwrapped(text)
-    for mention in (*_addresses(text), *_ids(_ADDRESS.sub(" ", text)), *_matches(text, pattern)):
+    own = (*_addresses(text), *_ids(_ADDRESS.sub(" ", text))) if _may_hold_id(text) else ()
+    for mention in (*own, *_matches(text, pattern)):
         found.setdefault((mention.kind, mention.value), mention)
     named = {mention.value for mention in found.values() if mention.kind == "record_url"}
     return tuple(m for m in found.values() if m.kind != "record_id" or m.value not in named)
+
+
+def _may_hold_id(text: str) -> bool:
+    """Few texts do; the others are not searched. In an address an id may still be percent-encoded."""
+    return "006" in text or "%" in text
 
 
 def _unwrapped(text: str) -> str:
