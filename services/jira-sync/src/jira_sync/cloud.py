@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from typing import Any, TypedDict
 
 import msgspec
-from jira import JIRA
 
-from jira_sync.errors import ScanFailedError
 from jira_sync.paging import all_offset_items
 from jira_sync.parse import Json
 from jira_sync.reader import OffsetPage, ProjectStatus, TokenPage
@@ -61,20 +59,13 @@ class CloudReader(SiteReader):
     async def search(
         self, jql: str, fields: Sequence[str], token: str | None, size: int, reconcile: Sequence[str] = ()
     ) -> TokenPage:
-        """GET /search/jql. The ids go as one text: as a list the client would translate them through field names."""
-
-        def ask(client: JIRA) -> Any:
-            return client.enhanced_search_issues(
-                jql,
-                nextPageToken=token,
-                maxResults=size,
-                fields=[",".join(fields)],
-                reconcileIssues=[int(issue_id) for issue_id in reconcile],
-                json_result=True,
-            )
-
-        body = await self.sessions.call(f"{PLATFORM}/search/jql", ask)
-        return self._page("search/jql", body, "issues")
+        """GET /search/jql."""
+        params: dict[str, Any] = {"jql": jql, "fields": ",".join(fields), "maxResults": size}
+        if token:
+            params["nextPageToken"] = token
+        if reconcile:
+            params["reconcileIssues"] = list(reconcile)
+        return self._page("search/jql", await self.http.object(f"{PLATFORM}/search/jql", params), "issues")
 
     async def projects(self, status: ProjectStatus) -> Sequence[Json]:
         """GET /project/search."""
@@ -101,9 +92,7 @@ class CloudReader(SiteReader):
             "changelog/bulkfetch", json_object(response, wanted_of_changelogs), "issueChangeLogs"
         )
 
-    def _page(self, name: str, body: Any, key: str) -> TokenPage:
-        if not isinstance(body, dict):
-            raise ScanFailedError(f"{name}: the site offers no token search (is it Jira Cloud?)")
+    def _page(self, name: str, body: Json, key: str) -> TokenPage:
         last = body.get("isLast")
         items = tuple(self.counted(json_items(name, body, key)))
         return TokenPage(items, body.get("nextPageToken") or None, last if isinstance(last, bool) else None)
