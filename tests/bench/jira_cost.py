@@ -90,7 +90,10 @@ def backfill(bootstrap: str, site: Site, **settings: str) -> Backfill:
     quiet = {"TROTH_JIRA_POLL_SECONDS": ONCE_A_DAY, "TROTH_JIRA_CENSUS_SECONDS": ONCE_A_DAY}
     with open_service(bootstrap, site.url, **quiet, **settings) as service:
         service.until(
-            "backfill", lambda: service.metric("jira_sync_scans_total") >= 1, seconds=LONGEST_SECONDS
+            "backfill",
+            lambda: service.metric("jira_sync_scans_total") >= 1,
+            seconds=LONGEST_SECONDS,
+            pause=1.0,  # each look costs the service time; when it ended is read from Kafka
         )
         memory, cpu = service.peak_memory(), service.cpu_seconds()
         ended, published = asyncio.run(_outcome(service))

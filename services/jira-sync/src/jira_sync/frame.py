@@ -62,8 +62,9 @@ class _RawBoard:
 
 async def read_frame(reader: JiraReader, site_id: str, scope: Scope, published: Mapping[str, Board]) -> Frame:
     """Fields, and all wanted boards that show a wanted project."""
-    found = discover(await reader.fields())
-    documents = {text(board, "id"): board for board in await all_offset_items(reader.boards)}
+    of_fields, of_boards = await asyncio.gather(reader.fields(), all_offset_items(reader.boards))
+    found = discover(of_fields)
+    documents = {text(board, "id"): board for board in of_boards}
     left_out = {board_id: rule for board_id in documents if (rule := scope.why_not_board(board_id))}
     asked = sorted(documents.keys() - left_out.keys(), key=int)
     answers = await _each(asked, lambda board_id: _raw_board(reader, documents[board_id]))

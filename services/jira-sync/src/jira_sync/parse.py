@@ -162,7 +162,7 @@ def parts(document: Json, name: str) -> Sequence[Json]:
 
 def _is_number(value: object) -> bool:
     if isinstance(value, str):
-        return value.strip().isdigit() and len(value.strip()) >= 9
+        return "-" not in value and value.strip().isdigit() and len(value.strip()) >= 9
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

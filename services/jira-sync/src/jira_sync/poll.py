@@ -10,6 +10,7 @@ inside. Between scans the poll does what was asked for meanwhile (``desk.py``) a
 
 from __future__ import annotations
 
+import asyncio
 import math
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -192,8 +193,7 @@ class Poller:
         now, plan, view = self._clock.monotonic(), self._plan, self._view
         if not view.planning.is_due(now, plan.structure_seconds):
             return False
-        await view.refresh_frame(self._reader, now)
-        await self._backfill.look()
+        await asyncio.gather(view.refresh_frame(self._reader, now), self._backfill.look())
         view.left_out.note_all("project", self._backfill.left_out())
         view.left_out.note_all("board", view.planning.frame.left_out)
         view.left_out.note_all(

@@ -39,7 +39,7 @@ def link_trail(histories: Iterable[Json]) -> LinkTrail:
 
 def speaks_of_links(history: Json) -> bool:
     """True when the entry is about such a link."""
-    return any(_is_about_link(item) for item in parts(history, "items"))
+    return any(map(_is_about_link, parts(history, "items")))
 
 
 def _is_about_link(item: Json) -> bool:
