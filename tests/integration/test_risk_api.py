@@ -137,11 +137,34 @@ async def test_what_a_role_may_not_see_is_in_no_answer_of_any_route(postgres: st
                         answer = await client.get(path, params={"format": form}, headers=bearer[role])
                         expected = 403 if path == "/tokens" else 200
                         assert answer.status_code == expected, (path, answer.text)
-                        found = [one for one in SECRETS if one in answer.text]
-                        assert role != "viewer" or not found, (path, form, found, answer.text)
+                        said = f"{answer.headers} {answer.text}"
+                        found = [one for one in SECRETS if one in said]
+                        assert role != "viewer" or not found, (path, form, found, said)
                         seen[role] += answer.text
         assert all(one in seen["planner"] for one in ("Canary", "4711.17", "(copy)", "Carl", "looks copied"))
         assert all(word in seen["viewer"] for word in ("Jira_Key__c", '"basis":"declared"', "ATL-5"))
+
+
+async def test_neither_order_nor_place_in_a_table_tells_an_amount(postgres: str, tmp_path: Path) -> None:
+    bearer = tokens_at(tmp_path / "tokens")
+    async with counter(postgres) as (engine, local):
+        await plant(engine, local)
+        app = api_of(engine, TROTH_RISK_TOKENS_PATH=str(tmp_path / "tokens"))
+        async with client_of(app, **bearer["viewer"]) as client:
+            keys: list[str] = []
+            page: str | None = "/issues?limit=1"
+            while page:
+                answer = await client.get(page)
+                keys += [row["key"] for row in answer.json()]
+                page = answer.links["next"]["url"] if "next" in answer.links else None
+                assert page is None or "%7C" not in page, "a place by amount"
+            assert len(keys) > 3
+            assert keys == sorted(keys)
+            guesses = [(await client.get("/issues", params={"after": f"{n}|"})).json() for n in (1, 999_999)]
+            assert guesses[0] == guesses[1]
+        async with client_of(app, **bearer["planner"]) as client:
+            stakes = [Decimal(row["at_stake"]) for row in (await client.get("/issues")).json()]
+            assert stakes == sorted(stakes, reverse=True)
 
 
 async def test_what_a_role_may_not_see_is_in_no_answer_to_what_it_does(postgres: str, tmp_path: Path) -> None:

@@ -95,6 +95,20 @@ async def test_two_dates_of_one_deal_load_a_team_once(postgres: str) -> None:
         assert LIKELY in after[-1]["deals"]
 
 
+async def test_a_withdrawal_while_the_store_is_filled_again_ends_nothing_else(postgres: str) -> None:
+    """During a rebuild the ledger is kept and the deals are not there yet: what they promise has not ended."""
+    async with counter(postgres) as (engine, client):
+        row = await declare(client, deal=LIKELY, deliverable="Apart", promised_date=FAR.isoformat())
+        await engine.evaluate()
+        async with engine.database.transaction() as connection:
+            await connection.execute("DELETE FROM deals")
+        answer = await client.delete(f"/commitments/{row['key']}", params={"reason": "not now"})
+        assert answer.status_code == 200, answer.text
+        async with engine.database.transaction() as connection:
+            result = await connection.execute("SELECT commitment FROM commitment_history WHERE entry IS NULL")
+            assert await result.fetchall() == []
+
+
 async def test_a_declaration_speaks_above_the_field_until_it_is_withdrawn(postgres: str) -> None:
     async with counter(postgres) as (engine, client):
         late = it.deal_key("late")

@@ -53,3 +53,12 @@ def test_an_answer_cut_off_in_the_middle_is_no_answer() -> None:
     response = httpx.Response(200, content=msgspec.json.encode(bulk(HISTORY))[:-5], request=request)
     with pytest.raises(JiraUnavailableError, match="not a JSON object"):
         json_object(response, wanted_of_changelogs)
+
+
+@pytest.mark.parametrize("wanted", [wanted_of_changelogs, None], ids=["in part", "whole"])
+def test_a_text_cut_in_the_middle_of_an_emoji_is_read(wanted: msgspec.json.Decoder[object] | None) -> None:
+    """JSON allows half of a surrogate pair; to take the page for broken would ask for it for ever."""
+    request = httpx.Request("POST", "https://jira.example/rest/api/3/changelog/bulkfetch")
+    content = msgspec.json.encode(bulk(HISTORY)).replace(b'"fromString":"A"', b'"fromString":"A\\ud83d"')
+    found = json_object(httpx.Response(200, content=content, request=request), wanted)
+    assert found["issueChangeLogs"][0]["changeHistories"][0]["items"][0]["fromString"] == "A\ud83d"

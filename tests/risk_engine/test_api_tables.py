@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 
 import pytest
 
@@ -28,9 +29,16 @@ def test_rows_become_lines_under_a_header() -> None:
     ]
     lines = list(csv.reader(io.StringIO(as_csv(rows, ()), newline="")))
     assert lines[0] == ["key", "amount.amount", "amount.currency", "issues", "late", "amount", "deals"]
-    assert lines[1] == ["a", "-1.50", "EUR", "A-1; =2", "true", "", ""]
+    assert lines[1] == ["a", "-1.50", "EUR", "A-1; '=2", "true", "", ""]
     assert lines[2] == ['say "no", twice', "", "", "", "", "", '{"key": "d"}']
 
 
 def test_an_empty_table_has_its_header() -> None:
     assert as_csv([], ["key", "deal"]) == "key,deal\r\n"
+
+
+@pytest.mark.parametrize("name", ["Foo;=HYPERLINK(1)", 'A";=1+1', "one; @two"])
+def test_no_formula_begins_behind_another_separator(name: str) -> None:
+    """Where lists are separated by semicolons, a spreadsheet ends a cell there, quoted or not."""
+    assert not re.search(r";\s*[=+\-@]", harmless(name))
+    assert harmless(name).replace("'", "") == name.replace("'", "")

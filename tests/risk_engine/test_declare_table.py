@@ -1,9 +1,11 @@
 """Promises from CSV: every good line is read, every other is named with its field and the fix."""
 
+import json
+
 import pytest
 
 from risk_engine.declare.table import Read, Refused, read_table
-from risk_engine.problems import ProblemError
+from risk_engine.problems import ProblemError, problem
 
 HEADER = "deal,promised_date,deliverable,need,issues,evidence,declared_by,amount,currency\n"
 
@@ -115,3 +117,16 @@ def test_a_file_without_a_usable_header_is_refused_as_a_whole(text: str, field: 
         lines_of(text)
     assert caught.value.field == field
     assert caught.value.fix
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16"])
+def test_a_file_in_another_encoding_is_named_as_such(encoding: str) -> None:
+    content = "deal;promised_date;s\u00e4ljare\no:1;2027-06-30;x\n".encode(encoding)
+    with pytest.raises(ProblemError, match="not UTF-8") as caught:
+        lines_of(content)
+    assert "UTF-8" in caught.value.fix
+
+
+def test_a_problem_can_always_be_told() -> None:
+    answer = problem(422, "there is no \ud800", field="\udce4")
+    assert json.loads(bytes(answer.body))["field"] == "?"

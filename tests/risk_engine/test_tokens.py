@@ -155,3 +155,13 @@ def test_the_command_makes_a_token_that_the_file_knows(tmp_path: Path) -> None:
     for wrong in (["erp", "boss"], ["two words", "viewer"], ["erp", "viewer", "--until", "soon"]):
         assert run(cli, ["token", *wrong, "--path", str(path)]).exit_code == 78
     assert len(tokens.lines()) == 2
+
+
+async def test_taking_out_the_last_token_lets_nobody_in(tmp_path: Path) -> None:
+    token, line = new_token("board", "viewer")
+    path = written(tmp_path / "tokens", line)
+    tokens = TokenFile(path, AutoClock(NOW))
+    assert tokens.caller(token) is not None
+    written(path, "# the token was lost on a train")
+    assert tokens.caller(token) is None
+    assert tokens.fault == ""

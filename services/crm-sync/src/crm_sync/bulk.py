@@ -78,7 +78,7 @@ def read_state(told: object) -> JobState:
         why = told.get("errorMessage") if isinstance(told, dict) else None
         return JobState(done=False, failed=f"{state}: {why or 'no reason given'}")
     rows = told.get("numberRecordsProcessed") if isinstance(told, dict) else None
-    return JobState(done=state == "JobComplete", rows=rows if isinstance(rows, int) else 0)
+    return JobState(done=state == "JobComplete", rows=rows if isinstance(rows, int) else None)
 
 
 async def _page(response: httpx.Response) -> JobPage:

@@ -80,8 +80,8 @@ class JobState:
     done: bool
     failed: str | None = None
     """Why there will never be a result."""
-    rows: int = 0
-    """Of the whole result, once the job is done."""
+    rows: int | None = None
+    """Of the whole result, once the job is done; None where Salesforce does not say."""
 
 
 @dataclass(frozen=True, slots=True)

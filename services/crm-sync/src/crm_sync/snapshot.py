@@ -168,7 +168,7 @@ class _Stream:
         if self.job.finished:
             return True
         state = await self._reader.job(self.job.id)
-        self.rows, self.failed = state.rows, state.failed
+        self.rows, self.failed = state.rows or 0, state.failed
         if state.done and state.rows == 0:
             self.job = msgspec.structs.replace(self.job, finished=True)
         return state.done

@@ -182,6 +182,14 @@ def looks_whole(response: httpx.Response) -> bool:
     return is_whole_json(response.status_code, response.content)
 
 
+def _any_json(response: httpx.Response) -> object:
+    """For texts cut in the middle of an emoji, which JSON allows and the faster reader does not; None for no JSON."""
+    try:
+        return response.json()
+    except (ValueError, RecursionError):
+        return None
+
+
 def json_object(response: httpx.Response, wanted: msgspec.json.Decoder[Any] | None = None) -> Json:
     """The JSON object of an answer; an HTML page or a cut-off body with status 200 is no answer.
 
@@ -192,7 +200,7 @@ def json_object(response: httpx.Response, wanted: msgspec.json.Decoder[Any] | No
     except msgspec.ValidationError:
         return json_object(response)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        body = None
+        body = _any_json(response)
     if not isinstance(body, dict):
         raise JiraUnavailableError(
             f"{response.request.url.path}: not a JSON object{request_id(response)}"

@@ -35,9 +35,15 @@ def fault(error: Mapping[str, Any]) -> tuple[str, str, str]:
 def problem(status: int, detail: str, *, field: str = "", fix: str = "") -> JSONResponse:
     """The problem as RFC 9457 writes it."""
     content: dict[str, Any] = {"type": "about:blank", "title": _TITLES.get(status, "Error"), "status": status}
-    content |= {"detail": detail} | ({"field": field} if field else {}) | ({"fix": fix} if fix else {})
+    told = {"detail": detail} | ({"field": field} if field else {}) | ({"fix": fix} if fix else {})
+    content |= {name: _sayable(text) for name, text in told.items()}
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
     return JSONResponse(content, status, headers, media_type="application/problem+json")
+
+
+def _sayable(text: str) -> str:
+    """What a request holds and UTF-8 cannot, half of a surrogate pair, becomes a question mark."""
+    return text.encode("utf-8", "replace").decode()
 
 
 _TITLES = {

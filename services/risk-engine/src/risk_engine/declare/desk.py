@@ -155,7 +155,9 @@ class LedgerDesk:
         self._on_change()
 
     async def _enter(self, connection: Connection, deals: Sequence[str]) -> None:
-        await enter(connection, deals, self._terms())
+        """A deal that is not there, as during a rebuild, is left to the evaluation: nothing of it has ended."""
+        there = await read_deals(connection, deals)
+        await enter(connection, [deal for deal in deals if deal in there], self._terms())
         await add_marks(connection, "deal", deals)
 
     async def _declared(self, connection: Connection, key: str) -> Declared:

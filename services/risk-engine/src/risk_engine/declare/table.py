@@ -101,6 +101,8 @@ def _header(first: tuple[int, list[str] | Refused] | None) -> list[str]:
         raise ProblemError("the file has no header", field="file", fix=f"begin it with {','.join(COLUMNS)}")
     names = [name.strip().lower() for name in first[1]]
     unknown = sorted(set(names) - set(COLUMNS))
+    if any("\0" in name or not name.isprintable() for name in unknown):
+        raise ProblemError("the file is not UTF-8", field="file", fix="save it as CSV in UTF-8")
     if unknown:
         raise ProblemError(
             f"there is no column {unknown[0] or '(empty)'}",

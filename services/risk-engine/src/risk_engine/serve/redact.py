@@ -43,6 +43,7 @@ NAMES = frozenset(
 TEXTS = frozenset(
     {
         "clears_when",
+        "conflict",
         "drivers",
         "evidence",
         "explanation",

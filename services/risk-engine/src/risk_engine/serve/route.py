@@ -58,6 +58,12 @@ def caller_of(request: Request) -> Caller:
     return caller
 
 
+def hidden_of(request: Request) -> frozenset[str]:
+    """Names of the fields the answer will not show, for a route whose order would tell them."""
+    hidden: frozenset[str] = getattr(request.state, "hidden", frozenset())
+    return hidden
+
+
 Asking = Annotated[Caller, Depends(caller_of)]
 
 
@@ -76,10 +82,10 @@ class ProblemRoute(APIRoute):
             try:
                 gate: Gate | None = request.app.state.gate
                 caller = gate.admit(request, described.get(ROLE)) if gate else LOCAL
-                request.state.caller = caller
+                hidden = hidden_from(caller, gate.sight) if gate else frozenset()
+                request.state.caller, request.state.hidden = caller, hidden
                 await limited.body()
                 told = await answer(limited)
-                hidden = hidden_from(caller, gate.sight) if gate else frozenset()
                 return self._formed(request, told, hidden)
             except ProblemError as error:
                 return problem(error.status, error.detail, field=error.field, fix=error.fix)

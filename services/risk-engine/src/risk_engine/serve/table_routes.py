@@ -12,7 +12,7 @@ from fastapi import Depends, FastAPI, Path, Query, Request, Response
 from risk_engine.domain.calendar import FiscalYear
 from risk_engine.problems import ProblemError
 from risk_engine.serve.gate import Gate
-from risk_engine.serve.route import PROBLEMS, ROLE
+from risk_engine.serve.route import PROBLEMS, ROLE, hidden_of
 from risk_engine.serve.rows import AccountPage, AccountRow, DealRow, StakeRow, TeamRow, TokenRow
 from risk_engine.serve.tables import CSV, Page, next_page, page
 from risk_engine.store.alerts import NoticeQuery, read_notices
@@ -75,17 +75,22 @@ def add_table_routes(app: FastAPI, database: Database, fiscal_year: FiscalYear) 
         team: Annotated[str | None, Query(description="<site>:<board id>")] = None,
         issue: Annotated[str | None, Query(description="<site>:<issue id>")] = None,
     ) -> list[dict[str, Any]]:
-        """Money at stake on each open issue, the most first; a deal's amount is split over its issues."""
+        """Money at stake on each open issue, the most first; a deal's amount is split over its issues.
+
+        Who may not see amounts gets them by key: the order would tell.
+        """
+        ranked = "at_stake" not in hidden_of(request)
         async with database.transaction() as connection:
             found = await read_stakes(
                 connection,
-                after=_stake_cursor(rows.after),
+                after=_stake_cursor(rows.after) if ranked else (Decimal(), rows.after),
                 limit=rows.limit + 1,
+                ranked=ranked,
                 deal=deal,
                 team=team,
                 issue=issue,
             )
-        next_page(request, response, found, rows.limit, lambda row: f"{row['at_stake']}|{row['key']}")
+        next_page(request, response, found, rows.limit, _by_stake if ranked else _by_key)
         return found[: rows.limit]
 
     @app.get("/accounts", response_model=list[AccountRow], responses=CSV | problems)
@@ -180,6 +185,10 @@ def _with_quarter(row: dict[str, Any], fiscal_year: FiscalYear) -> dict[str, Any
 
 def _by_key(row: Mapping[str, Any]) -> str:
     return str(row["key"])
+
+
+def _by_stake(row: Mapping[str, Any]) -> str:
+    return f"{row['at_stake']}|{row['key']}"
 
 
 def _stake_cursor(after: str) -> tuple[Decimal, str] | None:

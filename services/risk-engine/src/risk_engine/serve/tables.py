@@ -17,6 +17,7 @@ MOST_ROWS = 1_000
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
 _RUNS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What makes a spreadsheet take a cell for a formula (OWASP, "CSV Injection"), also in full width."""
+_RUNS_WITHIN = re.compile("(;\\s*)([=+\\-@\uff1d\uff0b\uff0d\uff20])")
 
 CSV = {
     200: {
@@ -84,7 +85,11 @@ def as_csv(rows: Sequence[Any], columns: Iterable[str]) -> str:
 
 
 def harmless(text: str) -> str:
-    """The text as a spreadsheet shows it, never as a formula it runs."""
+    """The text as a spreadsheet shows it, never as a formula it runs.
+
+    Where a spreadsheet's list separator is the semicolon, a cell ends there, quoted or not.
+    """
+    text = _RUNS_WITHIN.sub(r"\1'\2", text)
     return f"'{text}" if text.startswith(_RUNS) and not _NUMBER.fullmatch(text) else text
 
 

@@ -84,7 +84,7 @@ class TokenFile:
             return
         self._stamp = stamp
         try:
-            self._lines, self.fault = read_lines(self._path), ""
+            self._lines, self.fault = read_lines(self._path, may_be_empty=True), ""
         except ConfigurationError as error:
             self.fault = str(error)
             log.warning("the token file cannot be used, its last good lines stay in force", reason=self.fault)
@@ -97,8 +97,11 @@ class TokenFile:
         return (found.st_mtime_ns, found.st_size, found.st_ino)
 
 
-def read_lines(path: Path) -> tuple[TokenLine, ...]:
-    """``name role sha256 [YYYY-MM-DD]`` per line; # begins a comment. Raises ConfigurationError that names the line."""
+def read_lines(path: Path, *, may_be_empty: bool = False) -> tuple[TokenLine, ...]:
+    """``name role sha256 [YYYY-MM-DD]`` per line; # begins a comment. Raises ConfigurationError that names the line.
+
+    A running engine takes a file whose last line was taken out: nobody gets in any more.
+    """
     try:
         if path.stat().st_mode & _OTHERS_MAY_WRITE:
             raise ConfigurationError(f"{path.name}: others may write it; chmod 600 it")
@@ -108,7 +111,7 @@ def read_lines(path: Path) -> tuple[TokenLine, ...]:
             f"TROTH_RISK_TOKENS_PATH: cannot read the file ({type(error).__name__})"
         ) from error
     lines = [_line(path, number, line) for number, line in enumerate(text.splitlines(), 1) if _said(line)]
-    if not lines:
+    if not lines and not may_be_empty:
         raise ConfigurationError(f"{path.name}: holds no token; make one with risk-engine token NAME ROLE")
     return tuple(lines)
 

@@ -115,6 +115,8 @@ def _was_there(entry: Entry | None, before: Noted | None, deal_seen: bool) -> bo
     """Whether what is in force now was promised already when its deal came into force."""
     if entry is None or entry.state != "in_force":
         return False
+    if before is None and entry.basis == "declared":
+        return False  # somebody promised it now
     return not before.was_in_force if before is not None else not deal_seen
 
 

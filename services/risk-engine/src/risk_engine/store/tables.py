@@ -43,13 +43,18 @@ async def read_stakes(
     *,
     after: tuple[Decimal, str] | None,
     limit: int,
+    ranked: bool = True,
     deal: str | None = None,
     team: str | None = None,
     issue: str | None = None,
 ) -> list[dict[str, Any]]:
-    """Open issues with the money at stake on them, the most first; with ``deal`` only that deal's part."""
+    """Open issues with the money at stake on them, the most first; with ``deal`` only that deal's part.
+
+    Not ``ranked``: by key, as order and place in it tell amounts.
+    """
     amount, key = after or (None, "")
-    asked = {"amount": amount, "key": key, "limit": limit, "deal": deal, "team": team, "issue": issue}
+    asked = {"amount": amount if ranked else None, "key": key, "limit": limit, "ranked": ranked}
+    asked |= {"deal": deal, "team": team, "issue": issue}
     return await _rows(connection, _STAKES, asked)
 
 
@@ -131,8 +136,11 @@ _STAKES: LiteralString = """
             AND (%(issue)s::text IS NULL OR n.issue = %(issue)s)
         GROUP BY n.issue, i.body->>'issue_key', i.body->>'summary'
     ) AS staked
-    WHERE %(amount)s::numeric IS NULL OR at_stake < %(amount)s OR (at_stake = %(amount)s AND key > %(key)s)
-    ORDER BY at_stake DESC, key LIMIT %(limit)s
+    WHERE CASE
+        WHEN %(amount)s::numeric IS NULL THEN key > %(key)s
+        ELSE at_stake < %(amount)s OR (at_stake = %(amount)s AND key > %(key)s)
+    END
+    ORDER BY CASE WHEN %(ranked)s THEN at_stake END DESC, key LIMIT %(limit)s
 """
 
 _ACCOUNTS: LiteralString = """
