@@ -21,6 +21,12 @@ def test_the_smallest_environment_is_a_database_and_kafka() -> None:
     assert settings.allowed_networks == ()
 
 
+def test_what_the_command_line_asks_with_may_stand_beside_it() -> None:
+    """One environment file serves the engine and those who ask it; the token is hidden as any secret is."""
+    asking = {"TROTH_RISK_URL": "http://risk:8080", "TROTH_RISK_TOKEN": "troth_abc"}
+    assert "troth_abc" not in repr(load_settings(EngineSettings, GOOD | asking))
+
+
 def test_a_webhook_has_a_url_and_a_secret() -> None:
     assert load_settings(EngineSettings, GOOD | WEBHOOK).risk_webhook_url == "https://hooks.test/troth"
 

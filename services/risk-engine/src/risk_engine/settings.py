@@ -38,6 +38,9 @@ class EngineSettings(ChassisSettings):
     """ISO 4217 code that sums are told in; empty: the corporate currency of the CRM."""
     risk_tokens_path: Path | None = None
     """File of bearer tokens (risk-engine token makes lines for it); None: only this machine is answered."""
+    risk_url: str = ""
+    risk_token: SecretStr | None = None
+    """Where the command line asks, and the token it shows; a running engine uses neither."""
     risk_hide_amounts_from: str = "viewer"
     """Comma list of roles that see no amounts; empty: all see them."""
     risk_hide_names_from: str = "viewer"
