@@ -15,9 +15,10 @@ from crm_sync.deal import DealRecords, Org, to_deal
 from crm_sync.describe import OPPORTUNITY, object_schema, read_schema
 from crm_sync.errors import JobLost, LocatorLost, SchemaChanged
 from crm_sync.fields import Record
-from crm_sync.paging import rows, together
+from crm_sync.paging import rows
 from crm_sync.salesforce import SalesforceReader
 from crm_sync.soql import Condition, Query
+from troth_chassis.together import together
 
 DEALS = 2_100
 PAGE_HINT = 200

@@ -15,7 +15,7 @@ import structlog
 from crm_sync.changes import changed_rows, stamp_of
 from crm_sync.describe import ObjectSchema
 from crm_sync.errors import JobLost, QueryRefused, QueryTooLong
-from crm_sync.paging import pages, together
+from crm_sync.paging import pages
 from crm_sync.poll import OVERLAP, deletable
 from crm_sync.salesforce import Page
 from crm_sync.scope import Scope, batches
@@ -23,6 +23,7 @@ from crm_sync.snapshot import Snapshot
 from crm_sync.soql import Query
 from crm_sync.watermarks import BACKFILL, BULK, CHANGES, FIELDS, SWEEP, deletions_of, time_of
 from troth_chassis.clock import Clock
+from troth_chassis.together import together
 from troth_contracts.sync import BulkJob, Watermark
 
 BULK_FROM = 20_000

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from crm_sync.errors import AccessRefused, SchemaChanged
-from crm_sync.paging import together
 from crm_sync.related import CUSTOM, Related, Seen, looked_up, one_hop, two_hops
 from crm_sync.salesforce import Described, Description, SalesforceReader
+from troth_chassis.together import together
 
 STAMPS = ("SystemModstamp", "LastModifiedDate", "CreatedDate")
 ACCOUNT_NAME = "Account.Name"

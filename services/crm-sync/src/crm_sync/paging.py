@@ -6,10 +6,8 @@ A locator dies with the token that opened it, so a refreshed token alone does no
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator
 
 from crm_sync.errors import LocatorLost, ObjectRefused, QueryRefused, QueryTooLong, SchemaChanged
 from crm_sync.fields import Record
@@ -17,19 +15,6 @@ from crm_sync.salesforce import Page, SalesforceReader
 from crm_sync.soql import Query
 
 PATIENCE = 5
-T = TypeVar("T")
-
-
-async def together(*work: Coroutine[Any, Any, T]) -> list[T]:
-    """What is asked at the same moment travels as one call; the first error ends the rest and is raised."""
-    tasks = [asyncio.ensure_future(each) for each in work]
-    try:
-        return await asyncio.gather(*tasks)
-    except BaseException:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        raise
 
 
 async def pages(reader: SalesforceReader, query: Query, first: Page | None = None) -> AsyncIterator[Page]:

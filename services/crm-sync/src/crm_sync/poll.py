@@ -12,11 +12,12 @@ from crm_sync.changes import changed_rows, deal_id, stamp_at
 from crm_sync.describe import ACCOUNT, HISTORY, OPPORTUNITY, ObjectSchema, OrgSchema
 from crm_sync.errors import ReplicationLogLost
 from crm_sync.fields import Record
-from crm_sync.paging import pages, rows, together
+from crm_sync.paging import pages, rows
 from crm_sync.reference import ReferenceTable
 from crm_sync.scope import Scope, batches
 from crm_sync.soql import Condition, Query
 from crm_sync.watermarks import ACCOUNTS, CHANGES, deletions_of, time_of
+from troth_chassis.together import together
 from troth_contracts.sync import Watermark
 
 

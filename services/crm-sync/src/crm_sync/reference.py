@@ -13,10 +13,11 @@ from decimal import Decimal
 from crm_sync.deal import forecast_category
 from crm_sync.describe import CURRENCY, DATED_RATE, PRODUCT, STAGE, USER, OrgSchema
 from crm_sync.fields import Record, day, flag, is_deleted, number, own_id, required_text, text
-from crm_sync.paging import rows, together
+from crm_sync.paging import rows
 from crm_sync.salesforce import SalesforceReader
 from crm_sync.soql import Query
 from troth_chassis.errors import PoisonError
+from troth_chassis.together import together
 from troth_contracts.crm import CrmUser, CurrencyRate, DatedRate, Product, Reference, Stage
 
 _DATED = "dated"

@@ -28,11 +28,11 @@ from crm_sync.deal import DealRecords
 from crm_sync.describe import ObjectSchema, OrgSchema
 from crm_sync.errors import JobLost, ObjectRefused, QueryRefused, SalesforceUnavailable, SchemaChanged
 from crm_sync.fields import Record
-from crm_sync.paging import together
 from crm_sync.salesforce import JobPage, SalesforceReader
 from crm_sync.soql import Query
 from crm_sync.whole import whole
 from troth_chassis.clock import Clock
+from troth_chassis.together import together
 from troth_contracts.sync import BulkJob, Watermark
 
 PAGE_ROWS = 50_000

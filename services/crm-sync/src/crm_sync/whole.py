@@ -9,9 +9,10 @@ from crm_sync.changes import deal_id
 from crm_sync.deal import DealRecords
 from crm_sync.describe import CONTACT_ROLE, HISTORY, LINE_ITEM, TEAM_MEMBER, ObjectSchema, OrgSchema
 from crm_sync.fields import Record
-from crm_sync.paging import rows, together
+from crm_sync.paging import rows
 from crm_sync.salesforce import SalesforceReader
 from crm_sync.soql import Query, by_ids
+from troth_chassis.together import together
 
 _Parts = Mapping[str, Sequence[Record]]
 

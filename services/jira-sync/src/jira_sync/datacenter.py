@@ -8,7 +8,6 @@ the scan steps back until it is found again. What came in before it was changed 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +20,7 @@ from jira_sync.reader import EntityKind, ProjectStatus, TokenPage
 from jira_sync.sessions import JiraSessions
 from jira_sync.site import PLATFORM, SiteHttp, SiteReader, json_items, json_object
 from troth_chassis.errors import PoisonError
+from troth_chassis.together import together
 
 DEPLOYMENT = "Server"
 ORDER = " ORDER BY "
@@ -120,7 +120,7 @@ class DataCenterReader(SiteReader):
 
     async def changelogs(self, issue_ids: Sequence[str], token: str | None) -> TokenPage:  # noqa: ARG002
         """One issue after the other: only for those whose page did not carry its changelog."""
-        found = await asyncio.gather(*(self._changelog(issue_id) for issue_id in issue_ids))
+        found = await together(*(self._changelog(issue_id) for issue_id in issue_ids))
         return TokenPage(tuple(entry for entry in found if entry is not None), None, is_last=True)
 
     async def _changelog(self, issue_id: str) -> Json | None:

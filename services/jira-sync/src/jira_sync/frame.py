@@ -25,6 +25,7 @@ from jira_sync.paging import all_offset_items
 from jira_sync.parse import Json, by_number, optional_part, optional_text, text, whole_number
 from jira_sync.reader import JiraReader
 from jira_sync.scope import Scope
+from troth_chassis.together import together
 from troth_contracts.jira import Board, Sprint, Version
 
 T = TypeVar("T")
@@ -62,7 +63,7 @@ class _RawBoard:
 
 async def read_frame(reader: JiraReader, site_id: str, scope: Scope, published: Mapping[str, Board]) -> Frame:
     """Fields, and all wanted boards that show a wanted project."""
-    of_fields, of_boards = await asyncio.gather(reader.fields(), all_offset_items(reader.boards))
+    of_fields, of_boards = await together(reader.fields(), all_offset_items(reader.boards))
     found = discover(of_fields)
     documents = {text(board, "id"): board for board in of_boards}
     left_out = {board_id: rule for board_id in documents if (rule := scope.why_not_board(board_id))}

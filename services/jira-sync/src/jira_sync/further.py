@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,6 +14,7 @@ from jira_sync.parse import Json, optional_part, optional_text
 from jira_sync.reader import JiraReader, OffsetPage
 from jira_sync.scan import RawIssue
 from jira_sync.view import SiteView
+from troth_chassis.together import together
 
 _REFUSALS = (ForbiddenError, MissingError, ScanFailedError)
 
@@ -38,7 +38,7 @@ class FurtherReading:
         """The same issues with what else is to be read of them; their links may be left to ``link_backlog.py``."""
         known = [self._without_asking(raw, links_later=links_later) for raw in page]
         missing = (raw for raw, found in zip(page, known, strict=True) if found is None)
-        asked = iter(await asyncio.gather(*(self._asked(raw, links_later=links_later) for raw in missing)))
+        asked = iter(await together(*(self._asked(raw, links_later=links_later) for raw in missing)))
         return [found or next(asked) for found in known]
 
     def _without_asking(self, raw: RawIssue, *, links_later: bool) -> RawIssue | None:

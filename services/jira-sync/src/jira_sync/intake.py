@@ -22,6 +22,7 @@ from jira_sync.reader import JiraReader
 from jira_sync.scan import IssueTelling, RawIssue, tell_issue, with_changelogs
 from jira_sync.view import SiteView
 from troth_chassis.dead_letters import LetterLimit
+from troth_chassis.together import together
 from troth_contracts.codec import OutRecord
 
 DIRECT_READS = 50
@@ -97,7 +98,7 @@ class IssueIntake:
     async def _documents(self, ids: Collection[str]) -> tuple[RawIssue, ...]:
         fields = self._view.planning.frame.fields.requested()
         self._hidden.clear()
-        answers = await asyncio.gather(*(self._document(issue_id, fields) for issue_id in sorted(ids)))
+        answers = await together(*(self._document(issue_id, fields) for issue_id in sorted(ids)))
         return await with_changelogs(self._reader, [answer for answer in answers if answer is not None])
 
     async def _document(self, issue_id: str, fields: Sequence[str]) -> Json | None:

@@ -10,7 +10,6 @@ inside. Between scans the poll does what was asked for meanwhile (``desk.py``) a
 
 from __future__ import annotations
 
-import asyncio
 import math
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -49,6 +48,7 @@ from troth_chassis.clock import Clock
 from troth_chassis.errors import TransientError
 from troth_chassis.health import Health
 from troth_chassis.service import Beat
+from troth_chassis.together import together
 from troth_contracts.codec import OutRecord
 from troth_contracts.sync import Watermark
 from troth_contracts.topics import ISSUES, JIRA_STATE
@@ -193,7 +193,7 @@ class Poller:
         now, plan, view = self._clock.monotonic(), self._plan, self._view
         if not view.planning.is_due(now, plan.structure_seconds):
             return False
-        await asyncio.gather(view.refresh_frame(self._reader, now), self._backfill.look())
+        await together(view.refresh_frame(self._reader, now), self._backfill.look())
         view.left_out.note_all("project", self._backfill.left_out())
         view.left_out.note_all("board", view.planning.frame.left_out)
         view.left_out.note_all(

@@ -6,7 +6,6 @@ is quarantined, a forbidden search is told in one sentence with everything else 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,6 +26,7 @@ from jira_sync.parse import Json, optional_text, text
 from jira_sync.reader import JiraReader
 from jira_sync.scan import issue_query
 from troth_chassis.errors import ConfigurationError
+from troth_chassis.together import together
 
 _ALWAYS = datetime(2000, 1, 1, tzinfo=UTC)
 NOT_THERE = "is not there or hidden from the account: mend TROTH_JIRA_PROJECTS, or grant 'Browse projects'"
@@ -72,14 +72,15 @@ async def admit(reader: JiraReader, login: LoginKind, projects: Sequence[str]) -
     """Returns when the service can work here. AccessMissingError names all that is refused."""
     await greet(reader, login)
 
-    async def content() -> list[Finding]:
+    async def fields() -> list[Finding]:
+        return (await _fields(reader))[1]
+
+    async def issues() -> list[Finding]:
         there, roster = await _projects(reader, projects)
         return [*roster, *await _issues(reader, there, SiteFields())]
 
-    (_, fields), issues, boards = await asyncio.gather(
-        _fields(reader), content(), _try("board", lambda: reader.boards(0))
-    )
-    refused = [finding.detail for finding in (*fields, *issues, *boards) if finding.refused]
+    found = await together(fields(), issues(), _try("board", lambda: reader.boards(0)))
+    refused = [finding.detail for group in found for finding in group if finding.refused]
     if refused:
         raise AccessMissingError("the account lacks access: " + "; ".join(refused))
 
@@ -132,7 +133,7 @@ async def _issues(reader: JiraReader, projects: Sequence[str], fields: SiteField
     ids = [text(issue, "id") for issue in page.items]
     if not ids:
         return [Finding("search", ok=False, detail="no issue is visible to this account")]
-    issue, changelog = await asyncio.gather(
+    issue, changelog = await together(
         _try("issue", lambda: reader.find("issue", ids[0], ("summary",))),
         _try("changelog", lambda: reader.changelogs(ids[:1], None)),
     )
