@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from tests.risk_engine.company import LATER, NOW, SOON, Company, promise, records
 from tests.risk_engine.engine import TRIALS, Engine, open_engine
 
+from risk_engine.answer import desk
 from risk_engine.answer.desk import PromiseDesk
 from risk_engine.answer.routes import add_promise_routes
 from risk_engine.api import add_routes
@@ -147,6 +148,28 @@ async def test_a_check_changes_nothing_unless_the_answer_is_to_be_kept(postgres:
         assert [one["id"] for one in told] == [kept["kept_as"]]
         assert told[0]["question"]["issues"] == ["BOR-20"]
         assert told[0]["answer"]["probability"] == kept["probability"]
+
+
+@pytest.mark.parametrize("owes", [True, False], ids=["evaluated again", "owes nothing any more"])
+async def test_an_answer_names_the_inputs_it_was_drawn_from(
+    postgres: str, monkeypatch: pytest.MonkeyPatch, *, owes: bool
+) -> None:
+    """An evaluation ends between the two looks into the store."""
+    async with counter(postgres) as (engine, client):
+        team = f"{it.site}:2"
+        question: dict[str, Any] = {"date": LATER.isoformat(), "effort": {"team": "Borealis", "points": 5}}
+        digest = await engine.value("SELECT inputs_digest FROM outlooks WHERE team = %s", team)
+        if not owes:
+            async with engine.database.transaction() as connection:
+                await connection.execute("UPDATE outlooks SET inputs = NULL WHERE team = %s", (team,))
+
+        async def before(_connection: object, _teams: object) -> dict[str, str]:
+            return {team: "of an earlier evaluation"}
+
+        monkeypatch.setattr(desk, "read_digests", before)
+        told = (await ask(client, **question))["basis"]["inputs"][team]
+        assert told != "of an earlier evaluation"
+        assert (told == digest) is owes
 
 
 async def test_the_same_question_gives_the_same_answer_and_new_inputs_another(postgres: str) -> None:

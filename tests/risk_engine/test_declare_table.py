@@ -1,9 +1,12 @@
 """Promises from CSV: every good line is read, every other is named with its field and the fix."""
 
 import json
+from typing import cast
 
 import pytest
 
+from risk_engine.declare.desk import LedgerDesk
+from risk_engine.declare.importer import MOST_DEALS, Importer
 from risk_engine.declare.table import Read, Refused, read_table
 from risk_engine.problems import ProblemError, problem
 
@@ -130,3 +133,12 @@ def test_a_file_in_another_encoding_is_named_as_such(encoding: str) -> None:
 def test_a_problem_can_always_be_told() -> None:
     answer = problem(422, "there is no \ud800", field="\udce4")
     assert json.loads(bytes(answer.body))["field"] == "?"
+
+
+async def test_a_file_of_too_many_deals_is_refused_before_any_is_locked() -> None:
+    """Ten thousand locks at once are more than PostgreSQL has room for, whoever waits for one."""
+    lines = "".join(f"o:{number},2027-06-30\n" for number in range(MOST_DEALS + 1))
+    desk = cast("LedgerDesk", None)
+    with pytest.raises(ProblemError, match="2,000 deals") as caught:
+        await Importer(desk).take(f"deal,promised_date\n{lines}".encode(), "ada")
+    assert (caught.value.field, caught.value.fix) == ("file", "import it in parts")

@@ -178,8 +178,13 @@ class PromiseDesk:
         self, connection: Connection, teams: Sequence[str], question: Question, terms: Terms
     ) -> tuple[dict[str, Standing], dict[str, str]]:
         digests = await read_digests(connection, teams)
-        unread = [team for team, digest in digests.items() if not self._shelf.holds(digest, question.date)]
-        inputs = {told.team: told for _, told in (await read_inputs(connection, unread)).values()}
+        unread = {team for team, digest in digests.items() if not self._shelf.holds(digest, question.date)}
+        found = await read_inputs(
+            connection, unread
+        )  # an evaluation may have ended since: what is read counts
+        inputs = {team: told for team, (_, told) in found.items()}
+        digests = {team: digest for team, digest in digests.items() if team not in unread}
+        digests |= {team: digest for team, (digest, _) in found.items()}
         for team in teams:
             if team not in digests:  # it owes nothing yet, so nothing was kept for it
                 roster = await self._rosters.get(lambda: read_roster(connection, self._registry))

@@ -13,6 +13,9 @@ from risk_engine.domain.model import commitment_key
 from risk_engine.problems import ProblemError
 from risk_engine.store.ledger import read_declared
 
+MOST_DEALS = 2_000
+"""Each is locked until all lines are kept, and PostgreSQL's table of locks holds some 6,000 as it is delivered."""
+
 
 class Importer:
     """Reads, checks and keeps. A line names a commitment by deal and deliverable; the same again changes nothing."""
@@ -25,6 +28,10 @@ class Importer:
         lines = list(read_table(content))
         read = [one for one in lines if isinstance(one, Read)]
         deals = sorted({one.promise.deal for one in read})
+        if len(deals) > MOST_DEALS:
+            raise ProblemError(
+                f"the file speaks of more than {MOST_DEALS:,} deals", field="file", fix="import it in parts"
+            )
         async with self._desk.opened(deals) as connection:
             issues = {name for one in read for name in one.promise.issues}
             known = await self._desk.know(connection, deals, issues)
