@@ -95,6 +95,20 @@ async def test_two_dates_of_one_deal_load_a_team_once(postgres: str) -> None:
         assert LIKELY in after[-1]["deals"]
 
 
+async def test_the_first_promise_of_a_deal_is_made_when_it_is_declared(postgres: str) -> None:
+    """The deal came into force long before, and promised nothing yet."""
+    async with counter(postgres) as (engine, client):
+        bare = it.deal("bare", created_at=NOW - timedelta(days=90), custom={})
+        await engine.take([bare])
+        await engine.evaluate()
+        key = it.deal_key("bare")
+        assert await engine.value("SELECT count(*) FROM commitment_history WHERE deal_key = %s", key) == 0
+        row = await declare(client, deal=key, promised_date=FAR.isoformat())
+        steps = await told(await client.get(f"/commitments/{row['key']}/history"))
+        since = next(one["since"] for one in steps if one["what"] == "promised")
+        assert datetime.fromisoformat(since) == engine.clock.now()
+
+
 async def test_a_withdrawal_while_the_store_is_filled_again_ends_nothing_else(postgres: str) -> None:
     """During a rebuild the ledger is kept and the deals are not there yet: what they promise has not ended."""
     async with counter(postgres) as (engine, client):
